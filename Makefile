@@ -1,0 +1,48 @@
+# Every command a developer or CI needs. `make demo` and `make test` set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo check test test-slow constraints clean
+
+help:
+	@echo "make demo         make the embedded study, download it, show what came"
+	@echo "make test         run the tests"
+	@echo "make test-slow    run the tests that take longer (kill tests, large listings)"
+	@echo "make check        ruff, mypy --strict and the architecture test"
+	@echo "make constraints  renew constraints.txt from pyproject.toml"
+
+install: $(READY)
+
+# uv resolves s3fs and boto3 in seconds where an older pip needs more than a minute.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "s3bids needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[test,dev]"
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/s3bids demo demo
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+test: $(READY)
+	$(BIN)/pytest -q -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/pytest -q -m slow
+
+# The file names no index, so that it serves behind any mirror.
+constraints: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-header --no-annotate \
+	  --no-emit-index-url --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) demo dist build

@@ -1,0 +1,244 @@
+"""What every storage can do: the :class:`Storage` protocol, its one record, and the rules about keys.
+
+A *key* is text with ``/`` between its parts, relative to the bucket. A *prefix* means whole path segments:
+``ds/sub-1`` covers ``ds/sub-1/anat/x`` and neither ``ds/sub-10/x`` nor ``ds/sub-1.json``. A *directory marker* (a key
+that ends in ``/``) is not an object to any method here, except to :meth:`Storage.delete`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from ..errors import KeyRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from os import PathLike
+    from types import TracebackType
+    from typing import Self
+
+#: Several keys. An alias, because ``list`` means the listing inside :class:`Storage`.
+Keys = list[str]
+
+#: Names that no one wants in a bucket: what macOS leaves in folders and archives.
+UNWANTED_NAMES = (".DS_Store", "MACOSX", "__MACOSX")
+
+#: Longest key that S3 accepts, in bytes of UTF-8 (S3 user guide, "Creating object key names").
+MAX_KEY_BYTES = 1024
+
+#: Bytes that :meth:`Storage.stream` hands out at a time: large enough that Python's share is small.
+CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing says of one object."""
+
+    #: The key, without the bucket.
+    key: str
+    #: Size in bytes.
+    size: int
+    #: The ETag without quotes; None where the storage has none (local emulation).
+    etag: str | None = None
+    #: When the object was last written, with a time zone.
+    last_modified: datetime | None = None
+
+
+#: Several entries of a listing; an alias for the same reason as `Keys`.
+Entries = list[ObjectInfo]
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """One bucket, wherever it is.
+
+    Every backend has the same semantics, which :class:`s3bids.testing.conformance.StorageContract` proves. A storage
+    pickles, serves many threads, opens nothing in its constructor and one pooled client in each process on first
+    use. It is a context manager; after :meth:`close` it opens anew when used.
+
+    All methods raise :class:`~s3bids.errors.BucketNotFoundError`, :class:`~s3bids.errors.AccessDeniedError` and
+    :class:`~s3bids.errors.StorageConnectionError` as the case may be; what else they raise is said at each.
+    """
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where the bucket is, for messages and manifests: ``s3://bucket`` or ``file:///root/bucket``."""
+        ...
+
+    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+        """List the objects below a prefix, recursively, sorted by key (UTF-8 order), without markers.
+
+        Parameters
+        ----------
+        prefix
+            Whole path segments; ``""`` and ``"/"`` mean the whole bucket. Nothing there: an empty listing.
+        literal
+            Take `prefix` as S3 does, as the beginning of the text of a key: ``ds/sub-1`` then covers ``ds/sub-10/x``.
+        """
+        ...
+
+    def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
+        """List one level: the keys of directories (each with a trailing `delimiter`) and the objects, both sorted."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo:
+        """Say what one object is; :class:`~s3bids.errors.ObjectNotFoundError` if there is none."""
+        ...
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read the bytes ``[start:end]`` of an object, as a slice does: past its end there are none.
+
+        Raises :class:`~s3bids.errors.ObjectNotFoundError` if the object is missing, ValueError for a negative bound.
+        """
+        ...
+
+    def stream(
+        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
+    ) -> Iterator[bytes]:
+        """Yield an object's bytes from `start` on, in pieces of about `chunk_size` bytes.
+
+        With `if_match` (an ETag without quotes) :class:`~s3bids.errors.ObjectChangedError` is raised when the server
+        says that the object has another one; a storage without ETags does not look at it. The first request is made
+        when the first piece is asked for.
+        """
+        ...
+
+    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
+        """Write one object at once and return its key; readers see the old object or the new one.
+
+        Raises :class:`~s3bids.errors.KeyRefusedError` for a key that :func:`check_writable_key` refuses.
+        """
+        ...
+
+    def upload(self, path: str | PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+        """Write a file under `key`, or a folder's files below it; return the key, or the sorted keys of a folder.
+
+        A missing `path` is FileNotFoundError. Parts of a path named in `ignore` are left out.
+        """
+        ...
+
+    def download(self, key: str, path: str | PathLike[str], *, overwrite: bool = True) -> str:
+        """Write one object to a file, atomically, making its parents; return ``str(path)``.
+
+        With ``overwrite=False`` an existing file is left alone and nothing is requested. A directory at `path` is
+        IsADirectoryError. A failure leaves neither a file nor a new directory behind.
+        """
+        ...
+
+    def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
+        """Delete one object, or with `recursive` all below a prefix (markers too); return the sorted keys deleted.
+
+        ``""`` and ``"/"`` with `recursive` would empty the bucket: ValueError unless `force`.
+        """
+        ...
+
+    def create_bucket(self, name: str | None = None) -> bool:
+        """Create a bucket (default: this one). True if it is yours now, False if the name belongs to someone else."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back. The storage stays usable."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def directory_prefix(prefix: str) -> str:
+    """Give the text that all keys below a directory begin with.
+
+    >>> directory_prefix("ds/sub-1"), directory_prefix("ds/sub-1/"), directory_prefix("/")
+    ('ds/sub-1/', 'ds/sub-1/', '')
+    """
+    if prefix in ("", "/"):
+        return ""
+    return prefix if prefix.endswith("/") else f"{prefix}/"
+
+
+def require_key(key: str) -> str:
+    """Refuse the empty key, which names no object."""
+    if not isinstance(key, str):
+        raise TypeError(f"a key is text, not {type(key).__name__}: {key!r}")
+    if not key:
+        raise KeyRefusedError("the empty key names no object; give the object's whole key")
+    return key
+
+
+def check_writable_key(key: str) -> str:
+    """Refuse a key that could not be stored and read back alike on every backend.
+
+    Refused are an empty key, a ``/`` at either end, ``//``, a ``.`` or ``..`` component, NUL, a lone surrogate, and
+    more than 1,024 bytes of UTF-8.
+
+    Raises
+    ------
+    KeyRefusedError
+        Naming the key and what is wrong with it.
+    """
+    require_key(key)
+    problem = _key_problem(key)
+    if problem is not None:
+        raise KeyRefusedError(f"cannot write the key {key!r}: {problem}; choose another name")
+    return key
+
+
+def _key_problem(key: str) -> str | None:
+    parts = key.split("/")
+    if not parts[0] or not parts[-1]:
+        return "it begins or ends with '/'"
+    if "" in parts:
+        return "it holds '//'"
+    if "." in parts or ".." in parts:
+        return "it has a '.' or '..' component"
+    if "\0" in key:
+        return "it holds a NUL character"
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    if length > MAX_KEY_BYTES:
+        return f"it has {length} bytes, and S3 takes at most {MAX_KEY_BYTES}"
+    return None
+
+
+def plain_etag(etag: str | None) -> str | None:
+    """Take the quotes and the weak mark off an ETag; None and an empty one are None.
+
+    >>> plain_etag('"d41d8cd98f00b204e9800998ecf8427e"')
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    if etag is None:
+        return None
+    return etag.removeprefix("W/").strip('"') or None
+
+
+def check_range(start: int, end: int | None) -> None:
+    """Refuse a negative bound: counting from the end would need the size first."""
+    if start < 0 or (end is not None and end < 0):
+        raise ValueError(f"cannot read the range {start}:{end}: bounds count from the beginning of the object")
+
+
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_KEY_BYTES",
+    "UNWANTED_NAMES",
+    "Entries",
+    "Keys",
+    "ObjectInfo",
+    "Storage",
+    "check_range",
+    "check_writable_key",
+    "directory_prefix",
+    "plain_etag",
+    "require_key",
+]

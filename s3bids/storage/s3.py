@@ -1,0 +1,364 @@
+"""A bucket on S3: obstore carries GET and LIST, boto3 everything else and the keys that obstore cannot carry."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AccessDeniedError, ObjectNotFoundError, StorageError
+from .base import (
+    CHUNK_BYTES,
+    UNWANTED_NAMES,
+    Entries,
+    Keys,
+    ObjectInfo,
+    check_range,
+    check_writable_key,
+    directory_prefix,
+    plain_etag,
+    require_key,
+)
+from .files import atomic_file, folder_files
+from .params import S3Params
+from .s3_clients import PATIENT_RETRIES, S3Clients
+from .s3_errors import translating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from obstore import GetOptions, ObjectMeta
+    from obstore.store import S3Store
+
+#: Most keys in one LIST answer and in one DELETE request (S3 API, ListObjectsV2 and DeleteObjects).
+PAGE_KEYS = 1000
+
+#: obstore parses keys as paths: an empty, '.' or '..' segment is refused or lost, and so are control characters.
+_ODD_KEY = re.compile(r"(?:^|/)(?:\.{1,2})?(?:/|$)|[\x00-\x1f\x7f]")
+
+
+class S3Storage:
+    """One bucket on S3, or on a server that speaks its language.
+
+    Parameters
+    ----------
+    params
+        The bucket, its endpoint, and the credentials.
+    client
+        A boto3 S3 client to use for all but GET and LIST. Default: one is made on first use. It does not pickle; a
+        copy in another process makes its own.
+    """
+
+    def __init__(self, params: S3Params, *, client: Any = None) -> None:
+        if not isinstance(params, S3Params):
+            raise TypeError(f"S3Storage needs S3Params, not {type(params).__name__}")
+        self.params = params
+        self._clients = S3Clients(params, client)
+
+    def __repr__(self) -> str:
+        return f"S3Storage({self.params!r})"
+
+    def __reduce__(self) -> tuple[type[S3Storage], tuple[S3Params]]:
+        return S3Storage, (self.params,)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back; a client that was given is left open. The storage stays usable."""
+        self._clients.close()
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self.params.bucket_name
+
+    @property
+    def location(self) -> str:
+        """``s3://bucket``."""
+        return f"s3://{self.params.bucket_name}"
+
+    @property
+    def client(self) -> Any:
+        """The boto3 S3 client, made on first use."""
+        return self._clients.boto3
+
+    def _translating(self, operation: str, key: str = "") -> translating:
+        return translating(operation, self.location, key, self.params.endpoint_url or "")
+
+    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+        """List the objects below a prefix; see :meth:`Storage.list`.
+
+        One LIST request for each 1,000 keys, and one more for each such page that holds an empty object: obstore shows
+        a directory marker ``x/`` as an empty object ``x``, and only boto3 tells them apart.
+        """
+        start = prefix if literal else directory_prefix(prefix)
+        if literal or _is_odd(start.removesuffix("/")):
+            yield from _without_markers(self._raw_listing(start))
+            return
+        yield from _without_markers(self._fast_listing(start))
+
+    def _fast_listing(self, start: str) -> Iterator[ObjectInfo]:
+        """List by obstore, and by boto3 the pages that obstore cannot tell; markers may be among the entries."""
+        from obstore.exceptions import InvalidPathError
+
+        pages: Iterator[Sequence[ObjectMeta]] | None = None
+        after = ""
+        while True:
+            try:
+                with self._translating("list", start):
+                    if pages is None:
+                        pages, page = self._clients.ask(partial(_first_page, start))
+                    else:
+                        page = next(pages, [])
+            except InvalidPathError:
+                # One key that obstore cannot name ends its listing; boto3 goes on from here.
+                yield from self._raw_listing(start, after)
+                return
+            if not page:
+                return
+            entries = [_info(meta) for meta in page]
+            if any(entry.size == 0 for entry in entries):
+                last = entries[-1].key
+                entries = list(islice(self._raw_listing(start, after), len(entries)))
+                if not entries or entries[-1].key.removesuffix("/") != last:
+                    # The bucket changed meanwhile and pages no longer match: boto3 lists the rest.
+                    yield from self._raw_listing(start, after)
+                    return
+            yield from entries
+            after = entries[-1].key
+
+    def _raw_listing(self, start: str, after: str = "") -> Iterator[ObjectInfo]:
+        """List by boto3 all keys that begin with the text `start`, markers included."""
+        with self._translating("list", start):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=start, **({"StartAfter": after} if after else {})
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield _raw_info(entry)
+
+    def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
+        """List one level; see :meth:`Storage.children`. One request for each 1,000 entries."""
+        if delimiter != "/" or _is_odd(prefix.removesuffix("/")):
+            return self._raw_children(prefix, delimiter)
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        start = directory_prefix(prefix)
+        try:
+            with self._translating("list", start):
+                found = self._clients.ask(
+                    lambda store: obstore.list_with_delimiter(store, start.removesuffix("/") or None)
+                )
+        except InvalidPathError:
+            return self._raw_children(prefix, delimiter)
+        itself = start.removesuffix("/")
+        objects = [_info(meta) for meta in found["objects"] if meta["path"] != itself]
+        return sorted(f"{name}/" for name in found["common_prefixes"]), sorted(objects, key=attrgetter("key"))
+
+    def _raw_children(self, prefix: str, delimiter: str) -> tuple[Keys, Entries]:
+        start = directory_prefix(prefix)
+        directories: Keys = []
+        objects = []
+        with self._translating("list", start):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=start, Delimiter=delimiter
+            )
+            for page in pages:
+                directories += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+                objects += [_raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
+        return sorted(directories), sorted(objects, key=attrgetter("key"))
+
+    def head(self, key: str) -> ObjectInfo:
+        """Say what one object is; see :meth:`Storage.head`."""
+        require_key(key)
+        if key.endswith("/"):
+            raise ObjectNotFoundError(f"cannot look at {self.location}/{key}: it is a directory, not an object")
+        if _is_odd(key):
+            with self._translating("look at", key):
+                found = self.client.head_object(Bucket=self.bucket, Key=key)
+            return ObjectInfo(key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"])
+        import obstore
+
+        with self._translating("look at", key):
+            return _info(self._clients.ask(lambda store: obstore.head(store, key)))
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read bytes of an object; see :meth:`Storage.read`."""
+        require_key(key)
+        check_range(start, end)
+        if start == 0 and end is None:
+            return b"".join(self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES))
+        size = self.head(key).size
+        stop = size if end is None else min(end, size)
+        if start >= stop:
+            return b""
+        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
+        with self._translating("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+            with answer["Body"] as body:
+                data: bytes = body.read()
+        return data if "ContentRange" in answer else data[start:stop]
+
+    def stream(
+        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
+    ) -> Iterator[bytes]:
+        """Yield an object's bytes; see :meth:`Storage.stream`. One request, which is not sent again when it fails."""
+        require_key(key)
+        check_range(start, None)
+        if chunk_size < 1:
+            raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
+        return self._stream(key, start, if_match, chunk_size, retries=0)
+
+    def _stream(self, key: str, start: int, if_match: str | None, chunk_size: int, *, retries: int) -> Iterator[bytes]:
+        if start or _is_odd(key):
+            yield from self._stream_by_boto3(key, start, if_match, chunk_size)
+            return
+        import obstore
+
+        options: GetOptions = {"if_match": f'"{if_match}"'} if if_match else {}
+        with self._translating("read", key):
+            answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+            for piece in answer.stream(min_chunk_size=chunk_size):
+                yield bytes(piece)
+
+    def _stream_by_boto3(self, key: str, start: int, if_match: str | None, chunk_size: int) -> Iterator[bytes]:
+        options = {"IfMatch": f'"{if_match}"'} if if_match else {}
+        if start:
+            if self.head(key).size <= start:
+                return
+            options["Range"] = f"bytes={start}-"
+        with self._translating("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
+            skip = start if start and "ContentRange" not in answer else 0
+            with answer["Body"] as body:
+                for piece in body.iter_chunks(chunk_size):
+                    if skip >= len(piece):
+                        skip -= len(piece)
+                        continue
+                    yield piece[skip:]
+                    skip = 0
+
+    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
+        """Write one object at once; see :meth:`Storage.write`."""
+        check_writable_key(key)
+        with self._translating("write", key):
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=bytes(data))
+        return key
+
+    def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+        """Write a file, or a folder's files; see :meth:`Storage.upload`. Large files go in parts."""
+        source = Path(path)
+        if not source.exists():
+            raise FileNotFoundError(f"cannot upload {source}: there is no such file or folder")
+        if source.is_file():
+            return self._upload_file(source, key)
+        start = directory_prefix(key)
+        return [self._upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
+
+    def _upload_file(self, path: Path, key: str) -> str:
+        check_writable_key(key)
+        with self._translating("write", key):
+            self.client.upload_file(str(path), self.bucket, key)
+        return key
+
+    def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
+        """Write one object to a file; see :meth:`Storage.download`."""
+        require_key(key)
+        if not overwrite and Path(path).is_file():
+            return str(path)
+        with atomic_file(path) as file:
+            for piece in self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES):
+                file.write(piece)
+        return str(path)
+
+    def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
+        """Delete one object or all below a prefix; see :meth:`Storage.delete`. 1,000 keys a request."""
+        if not recursive:
+            return self._delete_one(key)
+        start = directory_prefix(key)
+        if not start and not force:
+            raise ValueError(f"deleting everything in {self.location} needs force=True")
+        keys = [entry.key for entry in self._raw_listing(start)]
+        for first in range(0, len(keys), PAGE_KEYS):
+            self._delete_many(keys[first : first + PAGE_KEYS])
+        return sorted(keys)
+
+    def _delete_one(self, key: str) -> Keys:
+        require_key(key)
+        try:
+            self.head(key)
+        except ObjectNotFoundError:
+            return []
+        with self._translating("delete", key):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+        return [key]
+
+    def _delete_many(self, keys: Keys) -> None:
+        with self._translating("delete", keys[0]):
+            answer = self.client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        for failure in answer.get("Errors", ()):
+            kind = AccessDeniedError if failure.get("Code") == "AccessDenied" else StorageError
+            raise kind(
+                f"cannot delete {self.location}/{failure['Key']}: {failure.get('Message') or failure.get('Code')}"
+            )
+
+    def create_bucket(self, name: str | None = None) -> bool:
+        """Create a bucket; see :meth:`Storage.create_bucket`."""
+        bucket = self.bucket if name is None else name
+        if not bucket or "/" in bucket:
+            raise ValueError(f"cannot create the bucket {bucket!r}: a bucket's name is one path component")
+        region = self.client.meta.region_name
+        options = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+        taken, ours = self.client.exceptions.BucketAlreadyExists, self.client.exceptions.BucketAlreadyOwnedByYou
+        with translating("create the bucket", f"s3://{bucket}", endpoint=self.params.endpoint_url or ""):
+            try:
+                self.client.create_bucket(Bucket=bucket, **options)
+            except ours:
+                return True
+            except taken:
+                return self._is_mine(bucket)
+        return True
+
+    def _is_mine(self, bucket: str) -> bool:
+        """Ask whether a bucket that exists is ours: some servers answer BucketAlreadyExists in both cases."""
+        owned = self.client.list_buckets().get("Buckets", ())
+        return any(entry["Name"] == bucket for entry in owned)
+
+
+def _first_page(start: str, store: S3Store) -> tuple[Iterator[Sequence[ObjectMeta]], Sequence[ObjectMeta]]:
+    import obstore
+
+    pages = iter(obstore.list(store, start.removesuffix("/") or None, chunk_size=PAGE_KEYS))
+    return pages, next(pages, [])
+
+
+def _without_markers(entries: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
+    return (entry for entry in entries if not entry.key.endswith("/"))
+
+
+def _info(meta: ObjectMeta) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], plain_etag(meta["e_tag"]), meta["last_modified"])
+
+
+def _raw_info(entry: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"])
+
+
+def _is_odd(key: str) -> bool:
+    """Say whether obstore cannot carry a key or prefix; "" is no oddity, since it stands for the whole bucket."""
+    return bool(key) and _ODD_KEY.search(key) is not None

