@@ -38,7 +38,8 @@ class BIDSName:
     #: From the first dot on, such as ``.nii.gz``; with a trailing slash for a folder that counts as one file
     #: (``.ds/``); empty if there is none.
     extension: str
-    #: The datatype, if the file lies directly in a datatype folder of a subject, session or template.
+    #: The datatype, if the file lies directly in a datatype folder of a subject, session or template; hence None for
+    #: the tables in ``phenotype/`` at the root.
     datatype: str | None = None
     #: The first folder above the file that begins with ``sub-``; :attr:`subject` needs it if the name has no ``sub``.
     subject_folder: str | None = None
@@ -96,7 +97,8 @@ def parse(path: str) -> BIDSName:
     """Read the name of a file.
 
     - The stem is split at each ``_``, and each chunk at its first ``-``, so a value may hold further hyphens. A chunk
-      that has no hyphen, or nothing on one side of it, is passed over; a last chunk without a hyphen is the suffix.
+      that has no hyphen, or nothing on one side of it, is passed over; a last chunk without a hyphen is the suffix
+      (of ``dataset_description.json`` that is ``description``).
     - The extension begins at the first dot.
     - The members of a folder that counts as one file (``x_meg.ds/``, ``.mefd/``, ``.ome.zarr/``) have the entities, the
       suffix and the extension of the folder, and the extension keeps the slash of the BIDS schema: ``.ds/``. The

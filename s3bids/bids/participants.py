@@ -6,6 +6,7 @@ of the ids is normalised.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Participants:
 
 
 def parse_participants(data: bytes, *, source: str) -> Participants:
-    """Read a participant table.
+    r"""Read a participant table.
 
     - Cells are separated by tabs, or by commas if the header holds no tab. Quotes have a meaning with commas only.
     - The text is UTF-8, with or without a byte order mark; bytes that are not valid UTF-8 are read as Latin-1.
@@ -82,17 +83,16 @@ def parse_participants(data: bytes, *, source: str) -> Participants:
 
     Examples
     --------
-    >>> table = parse_participants(b"participant_id,Age\\n01,9.5\\nsub-02,n/a\\n", source="participants.tsv")
+    >>> table = parse_participants(b"participant_id,Age\n01,9.5\nsub-02,n/a\n", source="participants.tsv")
     >>> table.ids
     ('sub-01', 'sub-02')
     >>> table.rows[1]
     ('sub-02', 'n/a')
     """
     lines = _lines(_decode(data), source)
-    header = next(lines, None)
-    if header is None:
+    _, columns = next(lines, (0, ()))
+    if not columns:
         raise _error(source, "it is empty, there is no header", "fetch or write it anew")
-    columns = header[1]
     id_column = next((name for name in _ID_COLUMNS if name in columns), None)
     if id_column is None:
         raise _error(
@@ -103,7 +103,8 @@ def parse_participants(data: bytes, *, source: str) -> Participants:
     numbered = list(lines)
     for number, row in numbered:
         _check_width(row, columns, number, source)
-    ids = _ids(((number, row[columns.index(id_column)]) for number, row in numbered), source)
+    position = columns.index(id_column)
+    ids = _ids(((number, row[position]) for number, row in numbered), source)
     return Participants(columns=columns, rows=tuple(row for _, row in numbered), ids=ids, id_column=id_column)
 
 
@@ -133,8 +134,9 @@ def compare_ids(listed_ids: Iterable[str], table_ids: Iterable[str]) -> tuple[li
 
 def _decode(data: bytes) -> str:
     """Return the text with line ends LF."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -143,8 +145,8 @@ def _decode(data: bytes) -> str:
 def _lines(text: str, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield number and cells of every line that is not blank; the first decides the separator."""
     # Not str.splitlines: it also splits at characters that Latin-1 and UTF-8 texts may hold inside a cell.
-    header = next((line for line in text.split("\n") if line.strip(" ")), "")
-    return _tab_separated(text) if "\t" in header else _comma_separated(text, source)
+    first = next((line for line in text.split("\n") if line.strip(" ")), "")
+    return _tab_separated(text) if "\t" in first else _comma_separated(text, source)
 
 
 def _tab_separated(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -1,0 +1,1 @@
+"""NIfTI and JSON read and written straight on storage."""

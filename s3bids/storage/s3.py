@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import closing
+from datetime import UTC
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -157,14 +159,12 @@ class S3Storage:
         from obstore.exceptions import InvalidPathError
 
         start = directory_prefix(prefix)
+        itself = start.removesuffix("/")
         try:
             with self._translating("list", start):
-                found = self._clients.ask(
-                    lambda store: obstore.list_with_delimiter(store, start.removesuffix("/") or None)
-                )
+                found = self._clients.ask(lambda store: obstore.list_with_delimiter(store, itself or None))
         except InvalidPathError:
             return self._raw_children(prefix, delimiter)
-        itself = start.removesuffix("/")
         objects = [_info(meta) for meta in found["objects"] if meta["path"] != itself]
         return sorted(f"{name}/" for name in found["common_prefixes"]), sorted(objects, key=attrgetter("key"))
 
@@ -189,7 +189,9 @@ class S3Storage:
         if _is_odd(key):
             with self._translating("look at", key):
                 found = self.client.head_object(Bucket=self.bucket, Key=key)
-            return ObjectInfo(key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"])
+            return ObjectInfo(
+                key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"].astimezone(UTC)
+            )
         import obstore
 
         with self._translating("look at", key):
@@ -208,7 +210,7 @@ class S3Storage:
         # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
         with self._translating("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 data: bytes = body.read()
         return data if "ContentRange" in answer else data[start:stop]
 
@@ -243,7 +245,7 @@ class S3Storage:
         with self._translating("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
             skip = start if start and "ContentRange" not in answer else 0
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(chunk_size):
                     if skip >= len(piece):
                         skip -= len(piece)
@@ -356,7 +358,7 @@ def _info(meta: ObjectMeta) -> ObjectInfo:
 
 
 def _raw_info(entry: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"])
+    return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"].astimezone(UTC))
 
 
 def _is_odd(key: str) -> bool:

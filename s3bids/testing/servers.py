@@ -57,7 +57,7 @@ class Server:
         assert port is not None
         return port
 
-    def boto3_client(self) -> Any:  # noqa: ANN401 - boto3 has no types
+    def boto3_client(self) -> Any:
         """Make a plain, signed boto3 client, to look at the server without the code under test.
 
         The caller closes it. Its own session keeps it apart from boto3's process-wide one.
@@ -108,7 +108,8 @@ def rclone_server(root: Path, *, auth: tuple[str, str] | None = None) -> Iterato
     root
         The directory that holds the buckets.
     auth
-        Access key and secret. Without it the server looks at no signature.
+        Access key and secret; rclone does not recognise an access key of two characters. Without it the server looks
+        at no signature.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""From objects to files: plan, transfer, check, record. Knows storage, and nothing of BIDS."""

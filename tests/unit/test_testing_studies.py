@@ -95,7 +95,6 @@ def test_every_image_opens_with_its_volumes_and_differs_from_the_others(tmp_path
 
     dimensions = {key: array.ndim for key, array in zip(keys, voxels, strict=True)}
     assert dimensions == {key: 3 if "T1w" in key else 4 for key in keys}
-    assert {len(header) for header in (nib.load(tmp_path / key).header.get_zooms() for key in keys)} == {3, 4}
     assert not any(np.array_equal(one, other) for one, other in combinations(voxels, 2))
     assert all(500 < (tmp_path / key).stat().st_size < 12_000 for key in keys)
 

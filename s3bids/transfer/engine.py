@@ -1,0 +1,167 @@
+"""Many transfers in one process: threads take them from one queue, and one thread tells and records what happens."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ..storage.files import part_name
+from .fetch import Interrupted, Settings, fetch
+from .manifest import ManifestWriter, Record
+from .progress import Event, Finished, Received
+from .report import Result, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..storage.base import Storage
+    from .plan import Transfer
+
+logger = logging.getLogger(__name__)
+
+#: How long an interrupted run waits for its threads; one that waits for a dead server dies with the process.
+_PATIENCE_S = 3.0
+
+_Message = tuple[Result, Record | None] | int | None
+
+
+def run_transfers(
+    storage: Storage,
+    transfers: Iterable[Transfer],
+    settings: Settings,
+    emit: Callable[[Event], None],
+    *,
+    now: Callable[[], float] = time.time,
+) -> Iterator[Result]:
+    """Carry out transfers and yield their results as they come.
+
+    Parameters
+    ----------
+    transfers
+        Taken one by one, so they may still be in the making.
+    emit
+        Told every event, in the thread that iterates.
+
+    Notes
+    -----
+    A result is yielded after its record is in the manifest. When the iteration is left early, by KeyboardInterrupt or
+    by closing it, transfers under way stop within a piece, and leave no file behind.
+    """
+    pool = _Pool(storage, transfers, settings)
+    with ManifestWriter(settings.directory, writer_name(settings.run), now=now) as manifest:
+        try:
+            pool.start()
+            for message in pool.messages():
+                if isinstance(message, int):
+                    emit(Received(message))
+                    continue
+                result, record = message
+                _record(manifest, result, record)
+                if result.no_space:
+                    # Every further file would fail as well; the caller lists what was not tried.
+                    pool.stop_taking()
+                emit(Finished(result))
+                yield result
+        finally:
+            pool.stop()
+            for result, record in pool.unheard():
+                _record(manifest, result, record)
+
+
+def writer_name(run: str) -> str:
+    """Name this process's manifest of a run: no two processes on any computers share one."""
+    host, pid = part_name().removeprefix(".s3bids-").split("-")[:2]
+    return f"{run}-{host}-{pid}"
+
+
+def _record(manifest: ManifestWriter, result: Result, record: Record | None) -> None:
+    if record is not None:
+        manifest.add(record)
+    elif result.status is Status.FAILED:
+        manifest.fail(result.target, result.key, result.reason, result.attempts)
+
+
+class _Pool:
+    """The threads of one run, the iterator they share, and the queue they answer through."""
+
+    def __init__(self, storage: Storage, transfers: Iterable[Transfer], settings: Settings) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._transfers = iter(transfers)
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._answers: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"s3bids-{number}", daemon=True)
+            for number in range(settings.threads)
+        ]
+        self._broken: BaseException | None = None
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def messages(self) -> Iterator[tuple[Result, Record | None] | int]:
+        """Yield what the threads answer, until each has said that it is done."""
+        working = len(self._threads)
+        while working:
+            message = self._answers.get()
+            if message is None:
+                working -= 1
+                continue
+            yield message
+        if self._broken is not None:
+            raise self._broken
+
+    def unheard(self) -> Iterator[tuple[Result, Record | None]]:
+        """Yield the results of transfers that ended while the run was being stopped."""
+        while not self._answers.empty():
+            message = self._answers.get()
+            if isinstance(message, tuple):
+                yield message
+
+    def stop_taking(self) -> None:
+        """Let the transfers under way end, and begin no others."""
+        with self._lock:
+            self._transfers = iter(())
+
+    def stop(self) -> None:
+        self._stopping.set()
+        deadline = time.monotonic() + _PATIENCE_S
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        try:
+            while (transfer := self._take()) is not None:
+                self._answers.put(self._carry_out(transfer))
+        except Interrupted:
+            pass
+        except BaseException as error:  # noqa: BLE001 - a listing that fails inside the iterator is raised by messages()
+            self._broken = error
+            self._stopping.set()
+        finally:
+            self._answers.put(None)
+
+    def _take(self) -> Transfer | None:
+        with self._lock:
+            self._check_stop()
+            return next(self._transfers, None)
+
+    def _check_stop(self) -> None:
+        if self._stopping.is_set():
+            raise Interrupted
+
+    def _carry_out(self, transfer: Transfer) -> tuple[Result, Record | None]:
+        try:
+            return fetch(self._storage, transfer, self._settings, self._answers.put, self._check_stop)
+        except Interrupted:
+            raise
+        except Exception as error:  # a fault of ours must not stop the other files either
+            logger.debug("transfer of %s failed", transfer.key, exc_info=True)
+            reason = f"unexpected {type(error).__name__}: {error}; please report this"
+            return Result(transfer.key, transfer.target, Status.FAILED, 0, reason, 1), None

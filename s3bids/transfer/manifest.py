@@ -1,0 +1,149 @@
+"""What we know of a download: JSON lines in ``.s3bids/`` at its root.
+
+One file a writer, only ever appended to, merged on reading: no locks, so any number of processes on any number of
+computers write at once. A line that was cut short by a kill is passed over. Paths in a manifest are input from
+outside: one that leaves the directory is passed over as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+#: The folder of our own records; dot-named, so that the BIDS validator passes over it.
+STATE_FOLDER = ".s3bids"
+_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One file that was downloaded, or found to be complete."""
+
+    #: Path relative to the directory, with ``/``.
+    target: str
+    #: Where the object is, such as ``s3://bucket``.
+    location: str
+    key: str
+    #: Bytes of the object and of the file.
+    size: int
+    #: The object's ETag without quotes, or None.
+    etag: str | None
+    #: When the object was last written, in seconds since 1970; None if unknown.
+    modified: float | None
+    #: When the file was last changed, in nanoseconds since 1970, as we left it.
+    mtime_ns: int
+    #: Which check held: ``size`` or ``md5``.
+    check: str
+    md5: str | None = None
+    sha256: str | None = None
+    #: When this was written, in seconds since 1970.
+    time: float = 0.0
+
+
+class ManifestWriter:
+    """Append records to this writer's own file. Serves one thread; use it as a context manager.
+
+    The file is made with the first record, so a run that changes nothing leaves nothing.
+
+    Parameters
+    ----------
+    directory
+        The root of the download.
+    name
+        Name of this writer's file, unique to process and run, without extension.
+    now
+        The clock, in seconds since 1970.
+    """
+
+    def __init__(self, directory: Path, name: str, *, now: Callable[[], float]) -> None:
+        self._path = directory / STATE_FOLDER / f"{name}{_SUFFIX}"
+        self._now = now
+        self._file: int | None = None
+
+    def __enter__(self) -> ManifestWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def add(self, record: Record) -> None:
+        """Append a record of a complete file."""
+        self._append({"event": "file", **asdict(record), "time": self._now()})
+
+    def fail(self, target: str, key: str, reason: str, attempts: int) -> None:
+        """Append a failure, so that it can be retried alone."""
+        self._append(
+            {
+                "event": "failed",
+                "target": target,
+                "key": key,
+                "reason": reason,
+                "attempts": attempts,
+                "time": self._now(),
+            }
+        )
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        # One write call a line: a kill leaves at most the last line short.
+        os.write(self._file, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+
+
+def read_records(directory: Path, *, required: bool = False) -> dict[str, Record]:
+    """Read what is known of a directory: target -> its latest record.
+
+    Parameters
+    ----------
+    directory
+        The root of the download.
+    required
+        Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest, instead of giving no records.
+    """
+    folder = directory / STATE_FOLDER
+    if required and not any(folder.glob(f"*{_SUFFIX}")):
+        raise ObjectNotFoundError(
+            f"cannot verify {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
+        )
+    records: dict[str, Record] = {}
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        for record in _file_records(path):
+            known = records.get(record.target)
+            if known is None or known.time <= record.time:
+                records[record.target] = record
+    return records
+
+
+def _file_records(path: Path) -> Iterator[Record]:
+    with path.open("rb") as lines:
+        for line in lines:
+            record = _parse(line)
+            if record is not None:
+                yield record
+
+
+def _parse(line: bytes) -> Record | None:
+    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory."""
+    try:
+        entry = json.loads(line)
+        if entry.pop("event") != "file" or not isinstance(entry["size"], int) or not is_safe(entry["target"]):
+            return None
+        return Record(**entry)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def is_safe(target: str) -> bool:
+    """Say whether a path relative to a directory stays inside it."""
+    return not {"", ".", ".."} & set(target.split("/"))

@@ -1,0 +1,303 @@
+"""What is to be done about each wanted object: decided once, from values, before anything is fetched.
+
+The same :class:`Plan` is printed by a dry run and executed by the real one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from .destination import STATE_FOLDER
+from .verify import etag_md5
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .destination import Destination, FileState
+    from .manifest import Record
+
+
+class Action(StrEnum):
+    """What to do about one target."""
+
+    #: Nothing is there: fetch the object.
+    FETCH = "fetch"
+    #: The file is an older version that we wrote, or may be overwritten: fetch the object and replace the file.
+    REPLACE = "replace"
+    #: The file may be the beginning of the object: fetch the object, and replace the file if that is so.
+    COMPLETE = "complete"
+    #: Size and name agree and nothing else is known: fetch the object only to compare it with the file.
+    COMPARE = "compare"
+    #: The file has the object's bytes.
+    KEEP = "keep"
+    #: The file is somebody's own: it stays, and is listed.
+    CONFLICT = "conflict"
+    #: The key cannot be a file here: it is listed as failed.
+    REFUSE = "refuse"
+
+
+#: Actions that send a GET (but none for an object without bytes).
+FETCHING = frozenset({Action.FETCH, Action.REPLACE, Action.COMPLETE, Action.COMPARE})
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Objects and the targets they go to, as columns of one length: a million rows must fit into memory."""
+
+    #: Keys without the bucket.
+    keys: Sequence[str]
+    #: Paths relative to the directory, with ``/``.
+    targets: Sequence[str]
+    #: Sizes in bytes.
+    sizes: Sequence[int]
+    #: ETags without quotes, or None.
+    etags: Sequence[str | None]
+    #: When each object was last written, in seconds since 1970; NaN if unknown.
+    modified: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One row of a plan."""
+
+    key: str
+    target: str
+    size: int
+    etag: str | None
+    modified: float
+    action: Action
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What will be done about each wanted object; a row is a view made when it is needed."""
+
+    #: Where the objects are, such as ``s3://bucket``.
+    location: str
+    wanted: Wanted
+    #: One action a row.
+    actions: Sequence[Action]
+    #: Row -> why, for rows whose action needs a reason.
+    notes: dict[int, str]
+    #: Rows that are kept though the manifest does not know them yet.
+    adopted: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+    def __iter__(self) -> Iterator[Transfer]:
+        return map(self.row, range(len(self)))
+
+    def row(self, index: int) -> Transfer:
+        """Give one row."""
+        wanted = self.wanted
+        return Transfer(
+            wanted.keys[index],
+            wanted.targets[index],
+            wanted.sizes[index],
+            wanted.etags[index],
+            wanted.modified[index],
+            self.actions[index],
+            self.notes.get(index, ""),
+        )
+
+    def rows(self, *actions: Action) -> Iterator[Transfer]:
+        """Give the rows with one of some actions."""
+        return (self.row(index) for index, action in enumerate(self.actions) if action in actions)
+
+    def count(self, *actions: Action) -> int:
+        """Count the rows with one of some actions."""
+        found = Counter(self.actions)
+        return sum(found[action] for action in actions)
+
+    def total_bytes(self, *actions: Action) -> int:
+        """Add up the sizes of the objects with one of some actions, in bytes."""
+        return sum(size for size, action in zip(self.wanted.sizes, self.actions, strict=True) if action in actions)
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Bytes that the run will receive if nothing has to be sent twice."""
+        return self.total_bytes(*FETCHING)
+
+
+def make_plan(
+    location: str, wanted: Wanted, destination: Destination, *, overwrite: bool = False, trust_size: bool = False
+) -> Plan:
+    """Decide what to do about each wanted object.
+
+    Parameters
+    ----------
+    location
+        Where the objects are, such as ``s3://bucket``; a file counts as written by us only if it came from there.
+    wanted
+        The objects and their targets. Each target appears once: a second one is refused.
+    destination
+        What is there already.
+    overwrite
+        Replace files that are somebody's own.
+    trust_size
+        A file whose size alone was checked when it was written counts as checked.
+    """
+    refused = refusals(wanted.targets)
+    actions: list[Action] = []
+    notes: dict[int, str] = {}
+    adopted: list[int] = []
+    for index, target in enumerate(wanted.targets):
+        if index in refused:
+            action, note = Action.REFUSE, refused[index]
+        else:
+            file = destination.files.get(target)
+            source = Source(
+                location, wanted.keys[index], wanted.sizes[index], wanted.etags[index], wanted.modified[index]
+            )
+            record = destination.records.get(target)
+            action, note = decide(source, file, record, overwrite=overwrite, trust_size=trust_size)
+            if action is Action.KEEP and not (record and file and is_untouched(file, record)):
+                adopted.append(index)
+        actions.append(action)
+        if note:
+            notes[index] = note
+    return Plan(location, wanted, actions, notes, tuple(adopted))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The object of a target, as the listing describes it."""
+
+    location: str
+    key: str
+    size: int
+    etag: str | None
+    modified: float
+
+
+def decide(
+    source: Source, file: FileState | None, record: Record | None, *, overwrite: bool, trust_size: bool = False
+) -> tuple[Action, str]:
+    """Decide about one target from what is there; see DESIGN, "Plan".
+
+    ========================================================  ==========  =========================
+    the file                                                  action      with ``overwrite``
+    ========================================================  ==========  =========================
+    is absent, or empty while the object is not               fetch
+    is as we wrote it, and the object is still the same one   keep
+    has the object's size and MD5                             keep
+    is as we wrote it, and the object is another one now      replace
+    is shorter                                                complete    replace
+    has the object's size, and there is no MD5 to compare     compare     replace
+    is anything else                                          conflict    replace
+    ========================================================  ==========  =========================
+    """
+    if file is None:
+        return Action.FETCH, ""
+    if file.is_directory:
+        return Action.CONFLICT, "a directory has this name"
+    known = record if record is not None and (record.location, record.key) == (source.location, source.key) else None
+    if file.size == source.size and _has_the_bytes(source, file, known, trust_size=trust_size):
+        return Action.KEEP, ""
+    if known is not None and (is_untouched(file, known) or (file.md5 is not None and file.md5 == known.md5)):
+        return Action.REPLACE, "the object has changed since it was downloaded"
+    if overwrite:
+        return Action.REPLACE, "the file differs, and overwriting was asked for"
+    if file.size == 0 < source.size:
+        return Action.REPLACE, "the file is empty"
+    if file.size < source.size:
+        return Action.COMPLETE, f"the file has {file.size} of {source.size} bytes"
+    if file.size == source.size and etag_md5(source.etag) is None:
+        return Action.COMPARE, "the storage gives no MD5 to compare with"
+    if file.size == source.size:
+        return Action.CONFLICT, "the file has the object's size and other bytes"
+    return Action.CONFLICT, f"the file has {file.size} bytes, the object {source.size}"
+
+
+def needs_hash(source: Source, file: FileState, record: Record | None, *, trust_size: bool) -> bool:
+    """Say whether :func:`decide` needs the MD5 of a file: only where size and manifest do not settle it."""
+    if file.is_directory or (file.size != source.size and record is None):
+        return False
+    if record is not None and is_untouched(file, record):
+        return _is_same_version(source, record) and not _is_checked(record, source, trust_size=trust_size)
+    return etag_md5(source.etag) is not None or record is not None
+
+
+def is_untouched(file: FileState, record: Record) -> bool:
+    """Say whether a file is as we wrote it, by size and time of change."""
+    return file.size == record.size and file.mtime_ns == record.mtime_ns
+
+
+def _has_the_bytes(source: Source, file: FileState, known: Record | None, *, trust_size: bool) -> bool:
+    md5 = etag_md5(source.etag)
+    if file.md5 is not None and md5 is not None:
+        return file.md5 == md5
+    if known is None or not _is_same_version(source, known):
+        return source.size == 0
+    if file.md5 is not None and known.md5 is not None:
+        return file.md5 == known.md5
+    return is_untouched(file, known) and _is_checked(known, source, trust_size=trust_size)
+
+
+def _is_same_version(source: Source, record: Record) -> bool:
+    """Say whether the object is the one that was downloaded: by ETag, or by time where there is none."""
+    if source.etag is not None or record.etag is not None:
+        return source.etag == record.etag
+    return source.size == record.size and source.modified == record.modified
+
+
+def _is_checked(record: Record, source: Source, *, trust_size: bool) -> bool:
+    return trust_size or record.check != "size" or etag_md5(source.etag) is None
+
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def refusals(targets: Sequence[str]) -> dict[int, str]:
+    """Find the targets that cannot be files below the directory: row -> why.
+
+    Refused are paths that leave the directory or that a file system would write in another way (``..``, ``.``, ``//``,
+    absolute ones, drives), our own folder, a target that comes twice, and a file whose name other targets need as a
+    directory.
+    """
+    directories = {parent for target in targets for parent in _parents(target)}
+    seen: set[str] = set()
+    refused = {}
+    for index, target in enumerate(targets):
+        problem = _problem(target)
+        if problem is None and target in directories:
+            problem = "other keys need this name as a directory"
+        if problem is None and target in seen:
+            problem = "another key has the same name"
+        if problem is not None:
+            refused[index] = problem
+        seen.add(target)
+    return refused
+
+
+def _parents(target: str) -> Iterator[str]:
+    end = target.rfind("/")
+    while end > 0:
+        yield target[:end]
+        end = target.rfind("/", 0, end)
+
+
+def _problem(target: str) -> str | None:
+    parts = target.split("/")
+    if ".." in parts:
+        return "its name leads out of the directory ('..')"
+    if not parts[0]:
+        return "its name is an absolute path"
+    if "" in parts or "." in parts:
+        return "its name has an empty or '.' component, which no file can have"
+    if _DRIVE.match(parts[0]):
+        return "its name begins with a drive"
+    if "\0" in target:
+        return "its name holds a NUL character"
+    if parts[0].lower() == STATE_FOLDER:
+        return f"its name is in {STATE_FOLDER}/, where s3bids keeps its own records"
+    return None
