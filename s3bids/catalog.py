@@ -110,7 +110,8 @@ class Catalog:
             "extension", "entities",
         ]  # fmt: skip
         frame = pd.DataFrame((_frame_row(entry) for entry in self), columns=columns)
-        return frame.astype({"size": "int64"})
+        texts = dict.fromkeys((name for name in columns if name not in ("size", "last_modified")), "string")
+        return frame.astype({"size": "int64", **texts})
 
 
 def _frame_row(entry: Entry) -> tuple[object, ...]:
@@ -172,6 +173,22 @@ def list_catalog(
                 columns.join(part)
     columns.add(known)
     return columns.catalog(prefix, layout)
+
+
+def catalog_of(entries: Iterable[ObjectInfo], prefix: str, layout: Layout) -> Catalog:
+    """Give a catalog of objects that were listed before."""
+    return _Columns(entries).catalog(prefix, layout)
+
+
+def joined(one: Catalog, other: Catalog) -> Catalog:
+    """Join two catalogs of one data set; an object that is in both comes once."""
+    columns = _Columns()
+    for catalog in (one, other):
+        columns.keys += catalog.keys
+        columns.sizes.extend(catalog.sizes)
+        columns.etags += catalog.etags
+        columns.modified.extend(catalog.modified)
+    return columns.catalog(one.prefix, one.layout)
 
 
 class _Columns:

@@ -14,6 +14,7 @@
     │   └── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
     ├── VerificationError                (OSError) the bytes received are not the bytes listed
     ├── DestinationError                 (OSError) the directory of the copy cannot be used
+    ├── ImageError                       (ValueError) bytes that are no NIfTI image
     ├── DownloadError                    (OSError) some files failed; carries the whole report
     ├── SubjectNotFoundError             (ValueError) a subject that the study does not have
     ├── ParticipantsError                (ValueError) a participant table that cannot be read
@@ -77,6 +78,10 @@ class VerificationError(S3BIDSError, OSError):
 
 class DestinationError(S3BIDSError, OSError):
     """The directory of the copy cannot be used: it is a file, or it cannot be written."""
+
+
+class ImageError(S3BIDSError, ValueError):
+    """The bytes are no NIfTI image, or the name says another format."""
 
 
 class DownloadError(S3BIDSError, OSError):

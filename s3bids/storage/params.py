@@ -118,8 +118,11 @@ def study_params(bucket: str, *, anon: bool) -> Params:
 
     With `anon` no credential is looked up, whatever the environment holds.
     """
-    if is_local_emulation():
-        return local_params(bucket)
+    return local_params(bucket) if is_local_emulation() else s3_params(bucket, anon=anon)
+
+
+def s3_params(bucket: str, *, anon: bool) -> S3Params:
+    """Give the parameters of a bucket on S3, as :func:`study_params`, whatever ``LOCAL_FS`` says."""
     if anon:
         return S3Params(bucket, environment_endpoint(), region_name=environment_region(), anon=True)
     return _environment_s3(bucket, environment_endpoint())
@@ -260,6 +263,7 @@ __all__ = [
     "get_default_params",
     "is_local_emulation",
     "local_params",
+    "s3_params",
     "study_params",
     "url_params",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..errors import ConfigError
+from .base import Storage
 from .local import LocalStorage
-from .params import LocalFSParams, Params, S3Params, get_default_params
+from .params import LocalFSParams, Params, S3Params, get_default_params, study_params
 from .s3 import S3Storage
-
-if TYPE_CHECKING:
-    from .base import Storage
 
 BACKENDS: dict[type, type[Any]] = {
     S3Params: S3Storage,
@@ -43,3 +42,23 @@ def get_storage(params: Params | None = None, *, client: Any = None) -> Storage:
     if backend is LocalStorage:
         raise ValueError("LocalFSParams go without a client: the local emulation makes no connections")
     return S3Storage(params, client=client)  # type: ignore[arg-type] # the only backend with a client
+
+
+def open_storage(bucket: str, storage: Storage | Params | None, *, anon: bool) -> Storage:
+    """Give the storage of a bucket: the one given, or the one that the environment describes.
+
+    Raises
+    ------
+    TypeError
+        If `storage` is neither a storage nor parameters.
+    ConfigError
+        If it is of another bucket.
+    """
+    if storage is None:
+        return get_storage(study_params(bucket, anon=anon))
+    opened: object = get_storage(storage) if isinstance(storage, S3Params | LocalFSParams) else storage
+    if not isinstance(opened, Storage):
+        raise TypeError(f"storage must be a Storage, S3Params or LocalFSParams, not {type(storage).__name__}")
+    if opened.bucket != bucket:
+        raise ConfigError(f"the storage is of the bucket {opened.bucket!r}, the study of {bucket!r}; name the same one")
+    return opened

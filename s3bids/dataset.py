@@ -1,0 +1,216 @@
+"""A data set on storage: what lies at its root, which derivatives it has, and the catalog of a selection."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .bids.layouts import DERIVATIVES, Layout
+from .bids.names import is_subject_directory
+from .bids.participants import compare_ids, parse_participants
+from .catalog import Catalog, catalog_of, list_catalog
+from .errors import ObjectNotFoundError
+from .selection import ALL, Selection, matches, select, subject_directories, unmatched, wants_root_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .storage.base import ObjectInfo, Storage
+
+logger = logging.getLogger(__name__)
+
+PARTICIPANTS = "participants.tsv"
+#: Ids that one warning names.
+_NAMED = 20
+#: Requests for single keys under way at once.
+_LOOKERS = 16
+
+
+@dataclass(frozen=True)
+class Level:
+    """What lies directly in one directory of a data set."""
+
+    #: Names of directories, sorted.
+    directories: tuple[str, ...]
+    #: Objects, sorted.
+    files: tuple[ObjectInfo, ...]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The directories that are subjects: those named ``sub-`` and a label, taken literally."""
+        return subject_directories(self.directories)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where one data set is, and how it is laid out."""
+
+    storage: Storage
+    #: Its root in the bucket, without outer slashes; ``""`` is the bucket's top.
+    prefix: str
+    layout: Layout = Layout.NESTED
+
+    def key(self, path: str) -> str:
+        """Give the key of a path relative to the root."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+    def level(self, path: str = "") -> Level:
+        """List one directory, with one delimiter listing; a missing one is empty."""
+        directories, files = self.storage.children(self.key(path) if path else self.prefix)
+        names = tuple(directory.removesuffix("/").rpartition("/")[2] for directory in directories)
+        return Level(tuple(sorted(names)), tuple(files))
+
+    def root(self) -> Level:
+        """List the root.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is nothing under the prefix.
+        """
+        found = self.level()
+        if not found.directories and not found.files:
+            place = f"{self.storage.location}/{self.prefix}"
+            raise ObjectNotFoundError(
+                f"cannot open the study: nothing is under the prefix {self.prefix!r} of the bucket "
+                f"{self.storage.bucket!r} ({place}); check the prefix, upper and lower case differ"
+            )
+        return found
+
+    def derivative_names(self, root: Level) -> list[str]:
+        """Name the derivatives, sorted; directories only.
+
+        One listing of ``derivatives/``, none if there is no such directory. A subject-first layout costs one more for
+        each subject that has derivatives.
+        """
+        if DERIVATIVES not in root.directories:
+            return []
+        level = self.level(DERIVATIVES)
+        if self.layout is not Layout.SUBJECT_FIRST:
+            return list(level.directories)
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            levels = pool.map(lambda subject: self.level(f"{DERIVATIVES}/{subject}"), level.subjects)
+            return sorted({name for found in levels for name in found.directories})
+
+    def subject_catalog(self, subjects: Iterable[str], derivatives: Iterable[str]) -> Catalog:
+        """List raw data and derivatives of some subjects, in parallel: one listing a subject and derivative."""
+        names = list(derivatives)
+        paths = [path for subject in subjects for path in self.layout.subject_prefixes(subject, names)]
+        return list_catalog(self.storage, self.prefix, paths, layout=self.layout)
+
+    def non_subject_keys(self, path: str, level: Level, *, leave_out: str | None = None) -> list[str]:
+        """Give what lies directly in a directory and belongs to no subject, as ``bucket/key``, sorted."""
+        names = [name for name in level.directories if name != leave_out and not is_subject_directory(name)]
+        keys = [file.key for file in level.files] + [self.key(f"{path}/{name}" if path else name) for name in names]
+        return sorted(f"{self.storage.bucket}/{key}" for key in keys)
+
+    def listed_participants(self, root: Level) -> list[str]:
+        """Give the subjects that are on storage and in the participant table, sorted; warn of the others.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no table.
+        ParticipantsError
+            If it cannot be read.
+        """
+        key = self.key(PARTICIPANTS)
+        place = f"{self.storage.location}/{key}"
+        if all(file.key != key for file in root.files):
+            message = f"cannot read {place}: the study has no {PARTICIPANTS}; use use_participants_tsv=False"
+            raise ObjectNotFoundError(message)
+        table = parse_participants(self.storage.read(key), source=place).ids
+        only_table, only_listed = compare_ids(root.subjects, table)
+        for ids, where in ((only_table, f"in {PARTICIPANTS}"), (only_listed, "on storage")):
+            if ids:
+                more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+                logger.warning("subjects only %s, left out: %s%s", where, ", ".join(ids[:_NAMED]), more)
+        return sorted(set(root.subjects) & set(table))
+
+    def tree_catalog(self, keys: Sequence[str]) -> Catalog:
+        """List keys that are files or directories; a directory stands for all its files. Missing ones are left out."""
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            found = pool.map(lambda key: [*self.storage.list(key, literal=True)], keys)
+            entries = [
+                entry
+                for key, listed in zip(keys, found, strict=True)
+                for entry in listed
+                if entry.key == key or entry.key.startswith(f"{key}/")
+            ]
+        return catalog_of(entries, self.prefix, self.layout)
+
+    def key_catalog(self, keys: Sequence[str]) -> Catalog:
+        """Look single keys up, for callers that chose keys by themselves; one HEAD each."""
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            return catalog_of(list(pool.map(self.storage.head, keys)), self.prefix, self.layout)
+
+    def catalog(self, selection: Selection, root: Level) -> Catalog:
+        """List what a selection wants, and no more than its directories."""
+        if self._is_everything(selection, root):
+            return select(list_catalog(self.storage, self.prefix, [""], layout=self.layout), selection)
+        names = self._wanted_derivatives(selection, root)
+        known = [file for file in root.files if wants_root_entry(_name(file), is_directory=False, rule=selection.root)]
+        paths = [
+            f"{name}/"
+            for name in root.directories
+            if not is_subject_directory(name)
+            and name != DERIVATIVES
+            and wants_root_entry(name, is_directory=True, rule=selection.root)
+        ]
+        for subject in selection.subjects:
+            paths += self.layout.subject_prefixes(subject, names)
+        for level_path, level in self._derivative_levels(selection, names):
+            known += [
+                f for f in level.files if wants_root_entry(_name(f), is_directory=False, rule=selection.derivative_root)
+            ]
+            paths += [
+                f"{level_path}/{name}/"
+                for name in level.directories
+                if not is_subject_directory(name)
+                and wants_root_entry(name, is_directory=True, rule=selection.derivative_root)
+            ]
+        listed = list_catalog(self.storage, self.prefix, paths, layout=self.layout, known=known)
+        found = select(listed, selection)
+        if self.layout is Layout.SUBJECT_FIRST and selection.derivatives:
+            _warn_of_unmatched({entry.derivative or "" for entry in found}, selection.derivatives)
+        return found
+
+    def _is_everything(self, selection: Selection, root: Level) -> bool:
+        """Say whether one flat listing of the root serves: it must bring next to nothing that is not wanted."""
+        if selection.root != ALL or set(selection.subjects) != set(root.subjects):
+            return False
+        if DERIVATIVES not in root.directories:
+            return True
+        return selection.derivative_root == ALL and "*" in selection.derivatives
+
+    def _wanted_derivatives(self, selection: Selection, root: Level) -> list[str]:
+        """Give the names of the derivatives to list; a subject-first layout has them below each subject."""
+        if not selection.derivatives or DERIVATIVES not in root.directories:
+            if selection.derivatives:
+                _warn_of_unmatched((), selection.derivatives)
+            return []
+        if self.layout is Layout.SUBJECT_FIRST:
+            return list(selection.derivatives)
+        names = self.derivative_names(root)
+        _warn_of_unmatched(names, selection.derivatives)
+        return [name for name in names if matches(name, selection.derivatives)]
+
+    def _derivative_levels(self, selection: Selection, names: list[str]) -> list[tuple[str, Level]]:
+        """List the roots of the wanted derivatives, where files of theirs are wanted."""
+        if not names or not selection.derivative_root:
+            return []
+        places = [DERIVATIVES] if self.layout is Layout.SUBJECT_FIRST else [f"{DERIVATIVES}/{name}" for name in names]
+        return [(place, self.level(place)) for place in places]
+
+
+def _name(file: ObjectInfo) -> str:
+    return file.key.rpartition("/")[2]
+
+
+def _warn_of_unmatched(names: Iterable[str], patterns: Iterable[str]) -> None:
+    for pattern in unmatched(names, patterns):
+        if pattern != "*":
+            found = ", ".join(sorted(name for name in names if name)) or "none"
+            logger.warning("no derivative matches %r; there are: %s", pattern, found)

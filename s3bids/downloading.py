@@ -1,0 +1,103 @@
+"""The arguments that all downloads share, checked once; and the step from a catalog to files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError, DownloadError
+from .selection import as_index
+from .transfer.download import Options, download
+from .transfer.plan import Wanted
+from .transfer.progress import Bar, silent
+from .transfer.report import failure_message
+from .transfer.verify import Verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .catalog import Catalog
+    from .storage.base import Storage
+    from .transfer.progress import Event
+    from .transfer.report import DownloadReport
+
+
+def check_options(
+    *,
+    overwrite: object = False,
+    pbar: object = False,
+    n_jobs: object = None,
+    verify: object = "etag",
+    dry_run: object = False,
+    emit: Callable[[Event], None] | None = None,
+) -> Options:
+    """Check the arguments that all downloads have, and give them as one value."""
+    check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run)
+    jobs = None if n_jobs is None else as_index(n_jobs)
+    if n_jobs is not None and jobs is None:
+        raise TypeError(f"n_jobs must be an integer or None, not {type(n_jobs).__name__}")
+    if jobs == 0:
+        raise ValueError("n_jobs is 0; give at least 1, or -1 for all cores")
+    if verify not in list(Verify):
+        raise ConfigError(f"verify is {verify!r}; choose from {', '.join(Verify)}")
+    return Options(
+        verify=Verify(str(verify)),
+        overwrite=bool(overwrite),
+        dry_run=bool(dry_run),
+        n_jobs=jobs,
+        emit=emit or (Bar() if pbar and not dry_run else silent),
+    )
+
+
+def check_flags(**flags: object) -> None:
+    """Refuse a value that is neither True nor False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+
+
+def check_suffix(suffix: object) -> None:
+    """Refuse a suffix that is no text."""
+    if suffix is not None and not isinstance(suffix, str):
+        raise TypeError(f"suffix must be text or None, not {type(suffix).__name__}")
+
+
+def check_directory_argument(directory: object) -> Path:
+    """Give the directory of a download as an absolute path."""
+    if not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"directory must be a path, not {type(directory).__name__}")
+    if not os.fspath(directory):
+        raise ConfigError("directory is empty; name the directory to download to")
+    return Path(os.path.abspath(os.fspath(directory)))  # noqa: PTH100 - links in the path are the user's own
+
+
+def wanted_of(catalog: Catalog) -> Wanted:
+    """Give the objects of a catalog with their targets: the key without the study's prefix."""
+    targets = [catalog.path(index) for index in range(len(catalog))]
+    return Wanted(catalog.keys, targets, catalog.sizes, catalog.etags, catalog.modified)
+
+
+def execute(storage: Storage, catalog: Catalog, directory: Path, options: Options) -> DownloadReport:
+    """Download the objects of a catalog.
+
+    Raises
+    ------
+    DownloadError
+        If files failed, after everything else was done; it carries the report.
+    """
+    report = download(storage, wanted_of(catalog), directory, options)
+    if report.failed and not options.dry_run:
+        raise DownloadError(failure_message(report, directory), report)
+    return report
+
+
+def files_present(report: DownloadReport, directory: Path) -> dict[str, str]:
+    """Give the files of a finished download that are on disk: key -> absolute path."""
+    plan = report.plan
+    if plan is None or report.dry_run:
+        return {}
+    missing = {failure.target for failure in report.failed_files}
+    missing |= {conflict.target for conflict in report.conflicting_files if not (directory / conflict.target).is_file()}
+    targets = zip(plan.wanted.keys, plan.wanted.targets, strict=True)
+    return {key: str(directory / target) for key, target in targets if target not in missing}

@@ -1,0 +1,167 @@
+"""The Healthy Brain Network: one site as a study."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .bids.layouts import Layout
+from .errors import ConfigError
+from .neuro.json import write_json
+from .selection import DerivativeChoice, SubjectChoice
+from .study import DESCRIPTION, S3BIDSStudy
+from .subject import S3BIDSSubject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .catalog import Catalog
+    from .storage.base import Storage
+    from .storage.params import LocalFSParams, S3Params
+    from .transfer.report import DownloadReport
+
+#: Sites with a directory of their own in ``fcp-indi/data/Projects/HBN/MRI``.
+SITES = ("Site-CBIC", "Site-CUNY", "Site-RU", "Site-SI")
+
+
+class HBNSubject(S3BIDSSubject):
+    """One subject of a site.
+
+    Parameters
+    ----------
+    subject_id
+        Such as ``sub-NDARAA075AMK``.
+    study
+        The site's study.
+    site
+        Such as ``Site-SI``.
+    """
+
+    def __init__(self, subject_id: str, study: S3BIDSStudy, site: str | None = None) -> None:
+        if site is not None and not isinstance(site, str):
+            raise TypeError(f"site must be text or None, not {type(site).__name__}")
+        super().__init__(subject_id, study)
+        self._site = site
+
+    def __repr__(self) -> str:
+        return f"HBNSubject(subject_id={self.subject_id}, study_id={self.study.study_id}, site={self.site})"
+
+    @property
+    def site(self) -> str | None:
+        """Such as ``Site-SI``."""
+        return self._site
+
+
+class HBNSite(S3BIDSStudy):
+    """One site of the Healthy Brain Network.
+
+    HBN arranges derivatives by subject, ``derivatives/sub-X/<pipeline>``: :attr:`derivative_types` are the pipelines'
+    names.
+
+    Parameters
+    ----------
+    site
+        ``Site-SI``, ``Site-RU``, ``Site-CBIC`` or ``Site-CUNY``, or the same without ``Site-``, in any case.
+    study_id, bucket, s3_prefix
+        Where the sites are.
+    subjects, use_participants_tsv, random_seed, anon, storage
+        As in :class:`S3BIDSStudy`. The table of Site-SI is separated by commas, which is read all the same.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        study_id: str = "HBN",
+        bucket: str = "fcp-indi",
+        s3_prefix: str = "data/Projects/HBN/MRI",
+        subjects: SubjectChoice = None,
+        use_participants_tsv: bool = False,  # noqa: FBT001, FBT002 - the signature of s3bids 0.1.7
+        random_seed: int | None = None,
+        *,
+        anon: bool = True,
+        storage: Storage | S3Params | LocalFSParams | None = None,
+    ) -> None:
+        self._site = site_name(site)
+        if not isinstance(s3_prefix, str):
+            raise TypeError(f"s3_prefix must be str, not {type(s3_prefix).__name__}")
+        parent = s3_prefix.strip("/")
+        super().__init__(
+            study_id,
+            bucket,
+            f"{parent}/{self._site}" if parent else self._site,
+            subjects,
+            anon,
+            use_participants_tsv,
+            random_seed,
+            HBNSubject,
+            storage=storage,
+            layout=Layout.SUBJECT_FIRST,
+        )
+
+    @property
+    def site(self) -> str:
+        """Such as ``Site-SI``."""
+        return self._site
+
+    def _get_subject(self, subject_id: str) -> HBNSubject:
+        return HBNSubject(subject_id, self, self.site)
+
+    def download(  # type: ignore[override] # the order of s3bids 0.1.7, which differs from the base class
+        self,
+        directory: str | os.PathLike[str],
+        include_modality_agnostic: bool | str | Sequence[str] = False,  # noqa: FBT001, FBT002 - this and what follows: 0.1.7
+        include_derivs: DerivativeChoice = False,  # noqa: FBT002
+        overwrite: bool = False,  # noqa: FBT001, FBT002
+        pbar: bool = True,  # noqa: FBT001, FBT002
+        *,
+        suffix: str | None = None,
+        include_derivs_dataset_description: bool = True,
+        n_jobs: int | None = None,
+        verify: str = "etag",
+        dry_run: bool = False,
+    ) -> DownloadReport:
+        """Download the chosen subjects; see :meth:`S3BIDSStudy.download` for the arguments.
+
+        Where there is no ``dataset_description.json`` afterwards, one is written that names the site and its subjects, so
+        that BIDS tools open the directory.
+        """
+        return super().download(
+            directory,
+            include_modality_agnostic,
+            include_derivs,
+            include_derivs_dataset_description,
+            suffix,
+            overwrite,
+            pbar,
+            n_jobs=n_jobs,
+            verify=verify,
+            dry_run=dry_run,
+        )
+
+    def _note(
+        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
+    ) -> None:
+        """Describe the site as well, where nothing does."""
+        super()._note(subjects, catalog, report, directory)
+        path = directory / DESCRIPTION
+        if not subjects or os.path.lexists(path):
+            return
+        ids = [subject.subject_id for subject in self.subjects]
+        description = {"Name": f"HBN Study, {self.site}", "DatasetType": "raw", "Subjects": ids}
+        write_json(path, {**description, "BIDSVersion": "1.0.0"})
+
+
+def site_name(site: str) -> str:
+    """Give the full name of a site.
+
+    >>> site_name("si"), site_name("Site-CBIC")
+    ('Site-SI', 'Site-CBIC')
+    """
+    if not isinstance(site, str):
+        raise TypeError(f"site must be text, not {type(site).__name__}")
+    wanted = site.lower().removeprefix("site-")
+    for name in SITES:
+        if name.lower() == f"site-{wanted}":
+            return name
+    raise ConfigError(f"HBN has no site {site!r}; choose from {', '.join(SITES)}")

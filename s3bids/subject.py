@@ -1,0 +1,177 @@
+"""One subject of a study: its keys, its files, its download."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .bids.layouts import Layout
+from .bids.names import subject_label
+from .selection import DerivativeChoice, as_index, matches
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from .catalog import Catalog
+    from .study import S3BIDSStudy
+    from .transfer.report import DownloadReport
+
+#: Keys or files: ``{'raw': ..., 'derivatives': {type: ...}}``.
+KeyTree = dict[str, Any]
+
+
+class SubjectOwner:
+    """Base of the studies, by which a subject knows one without importing them."""
+
+
+class S3BIDSSubject:
+    """One subject of a study. Nothing is asked of the storage before its keys are needed.
+
+    Parameters
+    ----------
+    subject_id
+        With or without the prefix ``sub-``. An id without objects is no error: its lists are empty.
+    study
+        The study that the subject belongs to.
+    """
+
+    def __init__(self, subject_id: str, study: S3BIDSStudy) -> None:
+        if not isinstance(subject_id, str):
+            raise TypeError(f"subject_id must be text, not {type(subject_id).__name__}")
+        if not isinstance(study, SubjectOwner):
+            raise TypeError(f"study must be an S3BIDSStudy, not {type(study).__name__}")
+        self._subject_id = subject_label(subject_id)
+        self._study = study
+        self._lock = threading.RLock()
+        self._s3_keys: KeyTree | None = None
+        self._files: KeyTree = {"raw": {}, "derivatives": {}}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(subject_id={self.subject_id}, study_id={self.study.study_id})"
+
+    @property
+    def subject_id(self) -> str:
+        """The id with its prefix, such as ``sub-01``."""
+        return self._subject_id
+
+    @property
+    def study(self) -> S3BIDSStudy:
+        """The study that the subject belongs to."""
+        return self._study
+
+    @property
+    def s3_keys(self) -> KeyTree:
+        """The subject's keys without bucket: ``{'raw': [key, ...], 'derivatives': {type: [key, ...]}}``.
+
+        Listed on first use, once; sorted. The types are those of ``study.derivative_types``; with a subject-first
+        layout, only those that the subject has.
+        """
+        with self._lock:
+            if self._s3_keys is None:
+                self._get_s3_keys()
+            return self._s3_keys or {"raw": [], "derivatives": {}}
+
+    @property
+    def files(self) -> KeyTree:
+        """The files that were downloaded: ``{'raw': {key: path}, 'derivatives': {type: {key: path}}}``.
+
+        Only files that are on disk; later downloads are merged in. Paths are absolute and text.
+        """
+        return self._files
+
+    def _get_s3_keys(self) -> KeyTree | None:
+        """List the subject's keys, keep them as ``_s3_keys``, and return them."""
+        study = self.study
+        names = ["*"] if study.layout is Layout.SUBJECT_FIRST else study._derivative_names
+        types = [] if study.layout is Layout.SUBJECT_FIRST else study.derivative_types
+        tree: KeyTree = {"raw": [], "derivatives": {kind: [] for kind in types}}
+        for entry in study._data_set.subject_catalog([self.subject_id], names):
+            if entry.derivative is None:
+                tree["raw"].append(entry.key)
+            elif entry.derivative:
+                tree["derivatives"].setdefault(study._derivative_type(entry.derivative), []).append(entry.key)
+        self._s3_keys = tree
+        return tree
+
+    def _chosen_keys(self, patterns: Sequence[str]) -> list[str] | None:
+        """Give the keys that a subclass chose by overriding ``_get_s3_keys``; None if none does."""
+        if type(self)._get_s3_keys is S3BIDSSubject._get_s3_keys:
+            return None
+        kinds = self.s3_keys["derivatives"].items()
+        derived = [key for kind, keys in kinds if matches(kind.rpartition("/")[2], patterns) for key in keys]
+        return [*self.s3_keys["raw"], *derived]
+
+    def download(
+        self,
+        directory: str | os.PathLike[str],
+        include_derivs: DerivativeChoice = False,  # noqa: FBT002 - this and what follows: the signature of 0.1.7
+        overwrite: bool = False,  # noqa: FBT001, FBT002
+        suffix: str | None = None,
+        pbar: bool = True,  # noqa: FBT001, FBT002
+        pbar_idx: int = 0,
+        *,
+        n_jobs: int | None = None,
+        verify: str = "etag",
+        dry_run: bool = False,
+    ) -> DownloadReport:
+        """Download this subject's files, and none of the whole study.
+
+        Parameters
+        ----------
+        directory
+            Files go to ``directory`` + key without the study's prefix.
+        include_derivs
+            True for all derivatives, or names or globs of their directories.
+        overwrite
+            Replace files that differ and that s3bids did not write.
+        suffix
+            Only files whose names end with this text.
+        pbar, pbar_idx
+            Show a bar; `pbar_idx` is accepted for code written for s3bids 0.1.7 and has no effect.
+        n_jobs, verify, dry_run
+            As in :meth:`S3BIDSStudy.download`.
+
+        Returns
+        -------
+        DownloadReport
+
+        Raises
+        ------
+        DownloadError
+            If files failed, after everything else was done; it carries the report.
+        """
+        if as_index(pbar_idx) is None:
+            raise TypeError(f"pbar_idx must be an integer, not {type(pbar_idx).__name__}")
+        return self.study._download(
+            [self],
+            directory,
+            derivatives=include_derivs,
+            suffix=suffix,
+            overwrite=overwrite,
+            pbar=pbar,
+            n_jobs=n_jobs,
+            verify=verify,
+            dry_run=dry_run,
+        )
+
+
+def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dict[str, str]) -> None:
+    """Tell subjects which of their files are on disk now: key -> path."""
+    by_id = {subject.subject_id: subject for subject in subjects}
+    for entry in catalog:
+        subject = by_id.get(entry.subject or "")
+        if subject is None or entry.key not in present:
+            continue
+        tree = subject.files
+        if entry.derivative is not None:
+            kind = subject.study._derivative_type(entry.derivative)
+            tree["derivatives"].setdefault(kind, {})[entry.key] = present[entry.key]
+        else:
+            tree["raw"][entry.key] = present[entry.key]

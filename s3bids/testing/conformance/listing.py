@@ -1,0 +1,172 @@
+"""The contract of ``list`` and ``children``."""
+
+# ruff: noqa: D102 - the name of a test says what it holds, and its parameters come from a table
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .rig import ODD_KEYS, PATH_LIKE_KEYS, Rig, keys_of
+
+if TYPE_CHECKING:
+    from ...storage import Storage
+
+#: Siblings that one text prefix covers and one directory does not, in the order of their keys.
+SIBLINGS = ("ds/sub-1-2/x", "ds/sub-1.json", "ds/sub-1/anat/x", "ds/sub-1/z", "ds/sub-10/x", "ds/sub-1_scans.tsv")
+
+
+class ListingContract(Rig):
+    """Whole segments, one order, all pages, no markers, every key as it is."""
+
+    @pytest.mark.parametrize("prefix", ["ds/sub-1", "ds/sub-1/"])
+    def test_a_prefix_covers_whole_segments(self, storage: Storage, prefix: str) -> None:
+        self.seed(storage.bucket, dict.fromkeys(SIBLINGS, b"1"))
+        assert keys_of(storage.list(prefix)) == ["ds/sub-1/anat/x", "ds/sub-1/z"]
+
+    @pytest.mark.parametrize(
+        ("prefix", "keys"),
+        [
+            ("ds/sub-1", list(SIBLINGS)),
+            ("ds/sub-1/", ["ds/sub-1/anat/x", "ds/sub-1/z"]),
+            ("ds/sub-1/an", ["ds/sub-1/anat/x"]),
+            ("ds/sub-1.json", ["ds/sub-1.json"]),
+            ("ds/sub-3", []),
+            ("d", [*SIBLINGS, "ds/sub-2"]),
+            ("", [*SIBLINGS, "ds/sub-2", "e"]),
+        ],
+    )
+    def test_a_literal_prefix_covers_text(self, storage: Storage, prefix: str, keys: list[str]) -> None:
+        self.seed(storage.bucket, dict.fromkeys((*SIBLINGS, "ds/sub-2", "e"), b"1"))
+        assert keys_of(storage.list(prefix, literal=True)) == keys
+
+    def test_keys_come_in_utf8_order(self, storage: Storage) -> None:
+        keys = ["A/x", "a", "a b", "a!/x", "a-b/c", "a.b", "a0", "a_", "b-1/x", "b/-/x", "b/a", "b0"]
+        keys += ["é", "\uffee", "😀"]
+        self.seed(storage.bucket, dict.fromkeys(reversed(keys), b"1"))
+        assert keys_of(storage.list()) == keys == sorted(keys, key=str.encode)
+
+    @pytest.mark.parametrize("prefix", ["", "/"])
+    def test_the_empty_prefix_and_the_slash_mean_the_whole_bucket(self, storage: Storage, prefix: str) -> None:
+        assert keys_of(storage.list(prefix)) == []
+        assert storage.children(prefix) == ([], [])
+        self.seed(storage.bucket, {"a": b"1", "ds/b": b"1"})
+        assert keys_of(storage.list(prefix)) == ["a", "ds/b"]
+        directories, objects = storage.children(prefix)
+        assert (directories, keys_of(objects)) == (["ds/"], ["a"])
+
+    @pytest.mark.parametrize("prefix", ["none", "ds/none/", "ds/su", "ds/sub-1.json", "ds/sub-1.json/x", "../ds"])
+    def test_a_prefix_without_objects_is_empty(self, storage: Storage, prefix: str) -> None:
+        self.seed(storage.bucket, dict.fromkeys(SIBLINGS, b"1"))
+        assert keys_of(storage.list(prefix)) == []
+        assert storage.children(prefix) == ([], [])
+
+    def test_more_than_two_pages_are_listed(self, storage: Storage) -> None:
+        directories = [f"ds/d{number:04}/" for number in range(1050)]
+        files = [f"ds/f{number:04}" for number in range(1050)]
+        keys = [*(f"{directory}x" for directory in directories), *files]
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        assert keys_of(storage.list("ds")) == keys
+        assert keys_of(storage.list("ds/f", literal=True)) == files
+        found, objects = storage.children("ds")
+        assert found == directories
+        assert keys_of(objects) == files
+
+    def test_odd_keys_and_empty_objects_leave_the_pages_whole(self, storage: Storage) -> None:
+        keys = [f"ds/f{number:04}" for number in range(1100)]
+        keys += [key for key in ("ds/f0500//x", "ds/f0700/../x", "ds/f1050//") if self.can_hold_path_like_keys]
+        keys += [key for key in ("ds/f0600 \x01", "ds/f0601 \n") if self.can_hold(key)]
+        self.seed(storage.bucket, {**dict.fromkeys(keys, b"1"), "ds/f0300": b"", "ds/f1099": b""})
+        expected = sorted(key for key in keys if not key.endswith("/"))
+        assert keys_of(storage.list("ds")) == expected
+        assert keys_of(storage.list()) == expected
+        assert [entry.key for entry in storage.list("ds") if entry.size == 0] == ["ds/f0300", "ds/f1099"]
+
+    def test_empty_objects_are_listed_and_markers_are_not(self, storage: Storage) -> None:
+        keys = ["a/", "b", "c.ds/", "ds/", "ds/e/", "ds/e/f", "ds/g"]
+        self.seed(storage.bucket, {key: b"" for key in keys if self.has_markers or not key.endswith("/")})
+        assert keys_of(storage.list()) == ["b", "ds/e/f", "ds/g"]
+        assert keys_of(storage.list("ds")) == ["ds/e/f", "ds/g"]
+        assert keys_of(storage.list("ds/e")) == ["ds/e/f"]
+        assert keys_of(storage.list("ds/e/", literal=True)) == ["ds/e/f"]
+        assert keys_of(storage.list("a")) == []
+
+    def test_a_marker_makes_a_directory_and_no_object(self, storage: Storage) -> None:
+        keys = ["a/", "b", "c.ds/", "ds/", "ds/e/", "ds/e/f", "ds/g"]
+        self.seed(storage.bucket, {key: b"" for key in keys if self.has_markers or not key.endswith("/")})
+        directories, objects = storage.children()
+        assert directories == (["a/", "c.ds/", "ds/"] if self.has_markers else ["ds/"])
+        assert keys_of(objects) == ["b"]
+        directories, objects = storage.children("ds")
+        assert (directories, keys_of(objects)) == (["ds/e/"], ["ds/g"])
+        assert storage.children("a") == ([], [])
+
+    def test_a_file_and_a_directory_of_one_name_are_both_there(self, storage: Storage) -> None:
+        keys = ["ds/fd", "ds/fd/x"] if self.can_hold_file_and_directory else ["ds/fd/x"]
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        assert keys_of(storage.list("ds")) == keys
+        assert keys_of(storage.list("ds/fd")) == ["ds/fd/x"]
+        directories, objects = storage.children("ds")
+        assert (directories, keys_of(objects)) == (["ds/fd/"], keys[:-1])
+
+    def test_an_entry_tells_size_time_and_etag(self, storage: Storage) -> None:
+        self.seed(storage.bucket, {"ds/a": b"12345", "ds/b": b""})
+        first, second = entries = list(storage.list("ds"))
+        assert (first.size, second.size) == (5, 0)
+        assert first.etag == (hashlib.md5(b"12345", usedforsecurity=False).hexdigest() if self.has_etags else None)
+        assert first.last_modified is not None
+        assert first.last_modified.utcoffset() is not None
+        assert storage.children("ds") == ([], entries)
+        heads = [storage.head(entry.key) for entry in entries]
+        assert [(head.key, head.size, head.etag) for head in heads] == [(e.key, e.size, e.etag) for e in entries]
+
+    @pytest.mark.parametrize("prefix", ["ds", "ds/"])
+    def test_children_are_one_level(self, storage: Storage, prefix: str) -> None:
+        self.seed(storage.bucket, dict.fromkeys((*SIBLINGS, "ds.json", "dsx/y"), b"1"))
+        directories, objects = storage.children(prefix)
+        assert directories == ["ds/sub-1-2/", "ds/sub-1/", "ds/sub-10/"]
+        assert keys_of(objects) == ["ds/sub-1.json", "ds/sub-1_scans.tsv"]
+
+    @pytest.mark.parametrize(
+        ("prefix", "delimiter", "directories", "objects"),
+        [
+            ("ds", "_", ["ds/sub-1/anat_", "ds/sub-1_"], ["ds/sub-1.json", "ds/sub-2/y"]),
+            ("ds", "sub-1", ["ds/sub-1"], ["ds/sub-2/y"]),
+            ("", "_", ["ds/sub-1/anat_", "ds/sub-1_", "x_"], ["ds/sub-1.json", "ds/sub-2/y"]),
+            ("none", "_", [], []),
+        ],
+    )
+    def test_any_delimiter_is_honoured(
+        self, storage: Storage, prefix: str, delimiter: str, directories: list[str], objects: list[str]
+    ) -> None:
+        keys = ("ds/sub-1.json", "ds/sub-1/anat_x", "ds/sub-1_a.tsv", "ds/sub-1_b.json", "ds/sub-2/y", "x_y_z")
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        found, files = storage.children(prefix, delimiter)
+        assert (found, keys_of(files)) == (directories, objects)
+
+    @pytest.mark.parametrize("key", [*ODD_KEYS, *PATH_LIKE_KEYS])
+    def test_an_odd_key_is_listed_as_it_is(self, storage: Storage, key: str) -> None:
+        keys = sorted({"ds/b", *([key] if self.can_hold(key) else [])})
+        self.seed(storage.bucket, {name: name.encode() for name in keys})
+        assert keys_of(storage.list()) == keys
+        assert keys_of(storage.list("", literal=True)) == keys
+        assert keys_of(storage.list("ds")) == [name for name in keys if name.startswith("ds/")]
+        assert [entry.size for entry in storage.list()] == [len(name.encode()) for name in keys]
+
+    @pytest.mark.parametrize("key", ODD_KEYS)
+    def test_an_odd_key_is_a_child_and_may_name_a_directory(self, storage: Storage, key: str) -> None:
+        keys = [f"{key}/x", f"{key}/y/z"] if self.can_hold(key) else []
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        directory = key.rpartition("/")[0]
+        assert storage.children(directory) == ([f"{key}/"] if keys else [], [])
+        assert keys_of(storage.list(key)) == keys
+        directories, objects = storage.children(key)
+        assert directories + keys_of(objects) == ([f"{key}/y/", f"{key}/x"] if keys else [])
+
+    @pytest.mark.parametrize("key", ODD_KEYS)
+    def test_an_odd_prefix_is_taken_literally(self, storage: Storage, key: str) -> None:
+        keys = [key] if self.can_hold(key) else []
+        self.seed(storage.bucket, dict.fromkeys([*keys, "ds/b", "other"], b"1"))
+        assert keys_of(storage.list(key, literal=True)) == keys
