@@ -123,8 +123,8 @@ class HBNSite(S3BIDSStudy):
     ) -> DownloadReport:
         """Download the chosen subjects; see :meth:`S3BIDSStudy.download` for the arguments.
 
-        Where there is no ``dataset_description.json`` afterwards, one is written that names the site and its subjects, so
-        that BIDS tools open the directory.
+        Where there is no ``dataset_description.json`` afterwards, one is written that names the site and its subjects,
+        so that BIDS tools open the directory.
         """
         return super().download(
             directory,
@@ -145,7 +145,8 @@ class HBNSite(S3BIDSStudy):
         """Describe the site as well, where nothing does."""
         super()._note(subjects, catalog, report, directory)
         path = directory / DESCRIPTION
-        if not subjects or os.path.lexists(path):
+        # Only a download of the site describes it, not one of a single subject.
+        if subjects is not self.subjects or os.path.lexists(path):
             return
         ids = [subject.subject_id for subject in self.subjects]
         description = {"Name": f"HBN Study, {self.site}", "DatasetType": "raw", "Subjects": ids}
