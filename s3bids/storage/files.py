@@ -43,7 +43,8 @@ def is_abandoned(name: str) -> bool:
     Another computer's processes cannot be seen from here: theirs count as alive.
     """
     match = _PART.fullmatch(name)
-    if match is None or match["host"] != _host():
+    # On Windows os.kill would end the process instead of asking for it.
+    if match is None or match["host"] != _host() or os.name == "nt":
         return False
     pid = int(match["pid"])
     if pid == os.getpid():

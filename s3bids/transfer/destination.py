@@ -115,8 +115,8 @@ def _hashed(directory: Path, files: dict[str, FileState], targets: list[str]) ->
         return {target: replace(files[target], md5=md5) for target, md5 in zip(targets, hashes, strict=True)}
 
 
-def check_directory(directory: Path) -> None:
-    """Make sure that files can be written below a directory, and make it.
+def check_directory(directory: Path, *, make: bool = True) -> None:
+    """Make sure that files can be written below a directory, and make it; without `make`, only that it is no file.
 
     Raises
     ------
@@ -125,6 +125,8 @@ def check_directory(directory: Path) -> None:
     """
     if directory.exists() and not directory.is_dir():
         raise DestinationError(f"cannot download to {directory}: it is a file; name a directory")
+    if not make:
+        return
     probe = directory / part_name()
     made: list[Path] = []
     try:

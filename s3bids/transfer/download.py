@@ -18,7 +18,7 @@ from .plan import FETCHING, Action, Plan, Source, Wanted, make_plan, needs_hash
 from .progress import Ended, Event, Started, silent
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
-from .verify import Verify
+from .verify import Verify, etag_md5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,8 +80,7 @@ def download(storage: Storage, wanted: Wanted, directory: Path, options: Options
         If the directory cannot be used; nothing has been fetched then.
     """
     started = time.perf_counter()
-    if not options.dry_run:
-        check_directory(directory)
+    check_directory(directory, make=not options.dry_run)
     plan, found = plan_download(storage, wanted, directory, options)
     if options.dry_run:
         return _report(plan, [], time.perf_counter() - started, dry_run=True)
@@ -110,7 +109,8 @@ def _record_without_transfer(location: str, plan: Plan, directory: Path, name: s
         for index in plan.adopted:
             transfer = plan.row(index)
             mtime_ns = (directory / transfer.target).stat().st_mtime_ns
-            digests = {"md5": transfer.etag} if transfer.etag else {}
+            md5 = etag_md5(transfer.etag)
+            digests = {"md5": md5} if md5 else {}
             manifest.add(record_of(location, transfer, mtime_ns, digests))
         for transfer in plan.rows(Action.REFUSE):
             manifest.fail(transfer.target, transfer.key, transfer.note, 0)

@@ -62,6 +62,8 @@ class Bar:
         """Take in one event."""
         if isinstance(event, Started):
             self._files = event.files
+            if not event.files:
+                return
             self._bar = self._make_bar(total=event.bytes, unit="B", unit_scale=True, unit_divisor=1024)
             self._bar.set_postfix_str(f"0/{event.files} files", refresh=False)
         elif self._bar is None:
