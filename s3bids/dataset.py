@@ -123,10 +123,10 @@ class DataSet:
             raise ObjectNotFoundError(message)
         table = parse_participants(self.storage.read(key), source=place).ids
         only_table, only_listed = compare_ids(root.subjects, table)
-        for ids, where in ((only_table, f"in {PARTICIPANTS}"), (only_listed, "on storage")):
-            if ids:
-                more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-                logger.warning("subjects only %s, left out: %s%s", where, ", ".join(ids[:_NAMED]), more)
+        places = ((f"in {PARTICIPANTS}", only_table), ("on storage", only_listed))
+        left_out = [f"only {where}: {_named(ids)}" for where, ids in places if ids]
+        if left_out:
+            logger.warning("%s: subjects left out, since they are %s", place, "; ".join(left_out))
         return sorted(set(root.subjects) & set(table))
 
     def tree_catalog(self, keys: Sequence[str]) -> Catalog:
@@ -173,7 +173,7 @@ class DataSet:
             ]
         listed = list_catalog(self.storage, self.prefix, paths, layout=self.layout, known=known)
         found = select(listed, selection)
-        if self.layout is Layout.SUBJECT_FIRST and selection.derivatives:
+        if self.layout is Layout.SUBJECT_FIRST and names and selection.subjects:
             _warn_of_unmatched({entry.derivative or "" for entry in found}, selection.derivatives)
         return found
 
@@ -203,6 +203,11 @@ class DataSet:
             return []
         places = [DERIVATIVES] if self.layout is Layout.SUBJECT_FIRST else [f"{DERIVATIVES}/{name}" for name in names]
         return [(place, self.level(place)) for place in places]
+
+
+def _named(ids: list[str]) -> str:
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return ", ".join(ids[:_NAMED]) + more
 
 
 def _name(file: ObjectInfo) -> str:

@@ -30,7 +30,7 @@ def _ls_s3fs(s3_prefix: str, anon: bool = True) -> dict[str, list[str]]:  # noqa
     bucket, _, prefix = s3_prefix.removeprefix("s3://").partition("/")
     with open_storage(bucket, None, anon=anon) as storage:
         directories, files = storage.children(prefix.strip("/"))
-    keys = sorted([key.removesuffix("/") for key in directories] + [file.key for file in files])
+    keys = sorted({key.removesuffix("/") for key in directories} | {file.key for file in files})
     found: dict[str, list[str]] = {"subjects": [], "other": []}
     for key in keys:
         kind = "subjects" if is_subject_directory(key.rpartition("/")[2]) else "other"

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from .bids.names import is_subject_directory, subject_label
-from .errors import SubjectNotFoundError
+from .errors import ConfigError, SubjectNotFoundError
 
 if TYPE_CHECKING:
     from .catalog import Catalog
@@ -78,20 +78,43 @@ def choose_subjects(available: Iterable[str], subjects: SubjectChoice, random_se
     >>> choose_subjects(["sub-01", "sub-02", "sub-03"], ["03", "sub-01"])
     ['sub-03', 'sub-01']
     """
+    choice = check_choice(subjects, random_seed)
     ids = sorted(available)
-    if isinstance(subjects, str):
-        return ids if subjects == ALL else _named(ids, [subjects])
+    if isinstance(choice, str):
+        return ids
+    names = [] if isinstance(choice, int) else [item for item in choice if isinstance(item, str)]
+    if names:
+        return _named(ids, names)
     ordered = ids if random_seed is None else shuffled(ids, random_seed)
+    if isinstance(choice, int):
+        return _first(ordered, choice)
+    return _at(ordered, [item for item in choice if isinstance(item, int)])
+
+
+def check_choice(subjects: SubjectChoice, random_seed: int | None = None) -> str | int | list[str | int]:
+    """Refuse a choice of subjects that no study could fulfil, before anything is listed.
+
+    Returns
+    -------
+    str, int or list
+        ``"all"``, a number, ids with their prefix, or positions.
+    """
+    if random_seed is not None:
+        _check_seed(random_seed)
+    if isinstance(subjects, str):
+        return ALL if subjects == ALL else [subject_label(subjects)]
     number = 1 if subjects is None else as_index(subjects)
     if number is not None:
-        return _first(ordered, number)
+        if number < 1:
+            raise ValueError(f"subjects is {number}; ask for at least one")
+        return number
     items = _items(subjects)
     if all(isinstance(item, str) for item in items):
-        return _named(ids, [str(item) for item in items])
-    positions = [as_index(item) for item in items]
-    if any(position is None for position in positions):
+        return [subject_label(str(item)) for item in items]
+    positions = [position for position in map(as_index, items) if position is not None]
+    if len(positions) < len(items):
         raise TypeError(f"subjects must hold ids or positions, not both or others: {subjects!r}")
-    return _at(ordered, [position for position in positions if position is not None])
+    return list(positions)
 
 
 def as_index(value: object) -> int | None:
@@ -105,8 +128,11 @@ def as_index(value: object) -> int | None:
 
 
 def _items(subjects: object) -> list[object]:
-    # An array of NumPy is no Sequence, but has __array__; a set has no order, and a dict or file is a mistake.
-    if not isinstance(subjects, Sequence) and not hasattr(subjects, "__array__"):
+    # An array of NumPy is no Sequence, but has __array__; a set has no order, and a dict or file is a mistake. Bytes
+    # would pass for positions.
+    is_sequence = isinstance(subjects, Sequence) or hasattr(subjects, "__array__")
+    is_scalar = getattr(subjects, "ndim", 1) == 0
+    if not is_sequence or is_scalar or isinstance(subjects, bytes | bytearray | memoryview):
         raise TypeError(
             "subjects must be None, a number, 'all', an id, or a sequence of ids or positions, "
             f"not {type(subjects).__name__}"
@@ -118,8 +144,6 @@ def _items(subjects: object) -> list[object]:
 
 
 def _first(ordered: list[str], number: int) -> list[str]:
-    if number < 1:
-        raise ValueError(f"subjects is {number}; ask for at least one")
     if not ordered:
         raise SubjectNotFoundError("the study has no subjects, so none can be chosen; look at it with subjects='all'")
     return ordered[:number]
@@ -135,7 +159,7 @@ def _at(ordered: list[str], positions: list[int]) -> list[str]:
 
 
 def _named(ids: list[str], names: list[str]) -> list[str]:
-    wanted = list(dict.fromkeys(subject_label(name) for name in names))
+    wanted = list(dict.fromkeys(names))
     known = set(ids)
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -159,8 +183,7 @@ def shuffled(ids: Sequence[str], random_seed: int) -> list[str]:
     >>> shuffled([f"{n:02}" for n in range(1, 27)], 42)[:5]
     ['09', '17', '01', '25', '12']
     """
-    if not 0 <= random_seed < 2**32:
-        raise ValueError(f"random_seed must be from 0 to 2**32 - 1, not {random_seed}")
+    _check_seed(random_seed)
     state = [random_seed]
     for number in range(1, 624):
         state.append((1812433253 * (state[-1] ^ (state[-1] >> 30)) + number) & 0xFFFFFFFF)
@@ -174,6 +197,11 @@ def shuffled(ids: Sequence[str], random_seed: int) -> list[str]:
             j = generator.getrandbits(32) & mask
         items[i], items[j] = items[j], items[i]
     return items
+
+
+def _check_seed(random_seed: int) -> None:
+    if not 0 <= random_seed < 2**32:
+        raise ValueError(f"random_seed must be from 0 to 2**32 - 1, not {random_seed}")
 
 
 def derivative_patterns(include: DerivativeChoice, types: Iterable[str] = ()) -> tuple[str, ...]:
@@ -281,11 +309,37 @@ def select(catalog: Catalog, selection: Selection) -> Catalog:
         place = catalog.layout.place(path)
         if place.derivative and not matches(place.derivative, selection.derivatives):
             continue
+        if place.subject and place.derivative == "" and "*" not in selection.derivatives:
+            # A loose file beside a subject's derivatives belongs to none of them.
+            continue
         if place.subject is None or (
             place.subject in subjects and (selection.suffix is None or path.endswith(selection.suffix))
         ):
             wanted.append(index)
     return catalog if len(wanted) == len(catalog) else catalog.take(wanted)
+
+
+def require_matches(catalog: Catalog, selection: Selection) -> None:
+    """Refuse a selection of which a part matches nothing: a derivative without files, a suffix that no file has.
+
+    Raises
+    ------
+    ConfigError
+        Naming the derivative or the suffix.
+    """
+    if not selection.derivatives and selection.suffix is None:
+        return
+    places = [catalog.layout.place(catalog.path(index)) for index in range(len(catalog))]
+    for pattern in unmatched({place.derivative or "" for place in places}, selection.derivatives):
+        if pattern != "*":
+            raise ConfigError(
+                f"no wanted file is in a derivative {pattern!r}; see which there are (s3bids ls STUDY --derivatives)"
+            )
+    if selection.suffix is not None and all(place.subject is None for place in places):
+        raise ConfigError(
+            f"no file of the chosen subjects has a name that ends with {selection.suffix!r}; "
+            "see the names there are (s3bids ls STUDY --files)"
+        )
 
 
 def subject_directories(directories: Iterable[str]) -> list[str]:

@@ -1,29 +1,15 @@
-"""A BIDS study on storage, and its subjects: what users hold."""
+"""A BIDS study on storage: what users hold."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .bids.layouts import DERIVATIVES, Layout
-from .catalog import Catalog, joined
-from .dataset import DataSet
-from .downloading import check_directory_argument, check_flags, check_options, check_suffix, execute, files_present
-from .errors import ConfigError, DownloadError
-from .selection import (
-    ALL,
-    FILES,
-    DerivativeChoice,
-    Selection,
-    SubjectChoice,
-    agnostic_rule,
-    as_index,
-    choose_subjects,
-    derivative_patterns,
-    select,
-)
-from .storage.registry import open_storage
-from .subject import KeyTree, S3BIDSSubject, SubjectOwner, note_files
+from .downloading import check_directory_argument, check_flags, check_options, execute, files_present
+from .errors import DownloadError
+from .listed_study import ListedStudy
+from .selection import ALL, FILES, DerivativeChoice, require_matches
+from .subject import note_files
+from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
@@ -32,8 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .storage.base import Storage
-    from .storage.params import LocalFSParams, S3Params
+    from .catalog import Catalog
+    from .subject import S3BIDSSubject
     from .transfer.download import Options
     from .transfer.progress import Event
     from .transfer.report import DownloadReport
@@ -41,7 +27,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "dataset_description.json"
 
 
-class S3BIDSStudy(SubjectOwner):
+class S3BIDSStudy(ListedStudy):
     """A BIDS study in a bucket on S3, or in a local directory that emulates one.
 
     Constructing it costs one delimiter listing (1,000 entries a page), and with `use_participants_tsv` one GET.
@@ -77,161 +63,6 @@ class S3BIDSStudy(SubjectOwner):
     SubjectNotFoundError
         If a subject is unknown (a ValueError), naming the nearest.
     """
-
-    def __init__(
-        self,
-        study_id: str,
-        bucket: str,
-        s3_prefix: str = "",
-        subjects: SubjectChoice = None,
-        anon: bool = True,  # noqa: FBT001, FBT002 - the signature of s3bids 0.1.7
-        use_participants_tsv: bool = False,  # noqa: FBT001, FBT002
-        random_seed: int | None = None,
-        _subject_class: type[S3BIDSSubject] = S3BIDSSubject,
-        *,
-        storage: Storage | S3Params | LocalFSParams | None = None,
-        layout: str = Layout.NESTED,
-    ) -> None:
-        _check_types(
-            (("study_id", study_id, str), ("bucket", bucket, str), ("s3_prefix", s3_prefix, str)),
-            (("anon", anon, bool), ("use_participants_tsv", use_participants_tsv, bool)),
-        )
-        seed = None if random_seed is None else as_index(random_seed)
-        if random_seed is not None and seed is None:
-            raise TypeError(f"random_seed must be an integer or None, not {type(random_seed).__name__}")
-        if s3_prefix == "/":
-            raise ConfigError("s3_prefix is '/'; use '' for the top of the bucket")
-        if layout not in list(Layout):
-            raise ConfigError(f"layout is {layout!r}; choose from {', '.join(Layout)}")
-        self._study_id = study_id
-        self._anon = anon
-        self._use_participants_tsv = use_participants_tsv
-        self._random_seed = seed
-        self._subject_class = _subject_class
-        self._data_set = DataSet(open_storage(bucket, storage, anon=anon), s3_prefix.strip("/"), Layout(layout))
-        self._known: dict[str, Any] = {}
-        self._local_directories: list[str] = []
-        self._root = self._data_set.root()
-        self._all_subjects = self._list_all_subjects()
-        chosen = choose_subjects(self._all_subjects, subjects, seed)
-        self._subjects = [self._get_subject(subject) for subject in chosen]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(study_id={self.study_id}, bucket={self.bucket}, s3_prefix={self.s3_prefix})"
-
-    @property
-    def study_id(self) -> str:
-        """The name of the study."""
-        return self._study_id
-
-    @property
-    def bucket(self) -> str:
-        """The bucket's name."""
-        return self._data_set.storage.bucket
-
-    @property
-    def s3_prefix(self) -> str:
-        """The root of the data set in the bucket, without outer slashes."""
-        return self._data_set.prefix
-
-    @property
-    def storage(self) -> Storage:
-        """Where the study is."""
-        return self._data_set.storage
-
-    @property
-    def layout(self) -> Layout:
-        """How raw data and derivatives are arranged."""
-        return self._data_set.layout
-
-    @property
-    def anon(self) -> bool:
-        """Whether requests are unsigned."""
-        return self._anon
-
-    @property
-    def use_participants_tsv(self) -> bool:
-        """Whether only subjects of the participant table are considered."""
-        return self._use_participants_tsv
-
-    @property
-    def random_seed(self) -> int | None:
-        """The seed that shuffled the subjects."""
-        return self._random_seed
-
-    @property
-    def subjects(self) -> list[S3BIDSSubject]:
-        """The chosen subjects, in the order of the selection."""
-        return self._subjects
-
-    @property
-    def local_directories(self) -> list[str]:
-        """The directories that files were downloaded to, in order of use."""
-        return self._local_directories
-
-    @property
-    def derivative_types(self) -> list[str]:
-        """The derivatives: ``bucket/prefix/derivatives/name``, or the name alone with a subject-first layout.
-
-        Sorted; listed on first use.
-        """
-        return self._get_derivative_types()
-
-    @property
-    def non_sub_s3_keys(self) -> KeyTree:
-        """What lies at the root and belongs to no subject, as ``bucket/key``; directories stand for their content.
-
-        ``{'raw': [...], 'derivatives': [[...], ...]}`` with one inner list for each of :attr:`derivative_types`; with a
-        subject-first layout one flat list. Listed on first use.
-        """
-        if "non_sub" not in self._known:
-            self._known["non_sub"] = self._get_non_subject_s3_keys()
-        found: KeyTree = self._known["non_sub"]
-        return found
-
-    @property
-    def _derivative_names(self) -> list[str]:
-        if "derivatives" not in self._known:
-            self._known["derivatives"] = self._data_set.derivative_names(self._root)
-        names: list[str] = self._known["derivatives"]
-        return names
-
-    def _derivative_type(self, name: str) -> str:
-        if self.layout is Layout.SUBJECT_FIRST:
-            return name
-        return f"{self.bucket}/{self._data_set.key(f'{DERIVATIVES}/{name}')}"
-
-    def _get_derivative_types(self) -> list[str]:
-        return [self._derivative_type(name) for name in self._derivative_names]
-
-    def _get_subject(self, subject_id: str) -> S3BIDSSubject:
-        return self._subject_class(subject_id=subject_id, study=self)
-
-    def _list_all_subjects(self) -> list[str]:
-        """Give all subjects: the directories, and with the participant table those that it lists too."""
-        if self.use_participants_tsv:
-            return self._data_set.listed_participants(self._root)
-        return self._root.subjects
-
-    def _get_non_subject_s3_keys(self) -> KeyTree:
-        data_set, root = self._data_set, self._root
-        raw = data_set.non_subject_keys("", root, leave_out=DERIVATIVES)
-        if DERIVATIVES not in root.directories:
-            return {"raw": raw, "derivatives": []}
-        if self.layout is Layout.SUBJECT_FIRST:
-            return {"raw": raw, "derivatives": data_set.non_subject_keys(DERIVATIVES, data_set.level(DERIVATIVES))}
-        places = (f"{DERIVATIVES}/{name}" for name in self._derivative_names)
-        return {
-            "raw": raw,
-            "derivatives": [data_set.non_subject_keys(place, data_set.level(place)) for place in places],
-        }
-
-    def _patterns(self, include: DerivativeChoice) -> tuple[str, ...]:
-        patterns = derivative_patterns(include)
-        if any("/" in pattern for pattern in patterns):
-            # An element of derivative_types stands for its own name; listing them is needed only to know it.
-            return derivative_patterns(include, self.derivative_types)
-        return patterns
 
     def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
         """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
@@ -346,11 +177,18 @@ class S3BIDSStudy(SubjectOwner):
         Returns
         -------
         DownloadReport
+
+        Raises
+        ------
+        ConfigError
+            If a derivative or the suffix matches no file; nothing was fetched. The others are those of
+            :meth:`download`.
         """
         return self._download(
             self.subjects,
             directory,
             **self._dataset_choice(derivatives, suffix),
+            must_match=True,
             overwrite=overwrite,
             n_jobs=n_jobs,
             verify=verify,
@@ -376,12 +214,16 @@ class S3BIDSStudy(SubjectOwner):
         derivatives: DerivativeChoice = False,
         derivative_root: tuple[str, ...] | str = (),
         suffix: str | None = None,
+        must_match: bool = False,
         **options: Any,
     ) -> DownloadReport:
         checked = check_options(**options)
         target = check_directory_argument(directory)
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
-        return self._bring(self._catalog(subjects, selection), target, checked, str(directory), subjects)
+        catalog = self._catalog(subjects, selection)
+        if must_match:
+            require_matches(catalog, selection)
+        return self._bring(catalog, target, checked, str(directory), subjects)
 
     def _bring(
         self,
@@ -393,6 +235,7 @@ class S3BIDSStudy(SubjectOwner):
     ) -> DownloadReport:
         """Download a catalog's objects, and note where they are."""
         if not options.dry_run and directory not in self._local_directories:
+            check_directory(target)
             self._local_directories.append(directory)
         try:
             report = execute(self.storage, catalog, target, options)
@@ -410,30 +253,6 @@ class S3BIDSStudy(SubjectOwner):
         if subjects:
             note_files(subjects, catalog, files_present(report, directory))
 
-    def _selection(
-        self,
-        subjects: Sequence[S3BIDSSubject],
-        root: object,
-        derivatives: DerivativeChoice = False,  # noqa: FBT002 - one of the choices that users have
-        derivative_root: tuple[str, ...] | str = (),
-        suffix: str | None = None,
-    ) -> Selection:
-        check_suffix(suffix)
-        ids = tuple(subject.subject_id for subject in subjects)
-        rule = FILES if root == FILES else agnostic_rule(root)
-        return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
-
-    def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
-        """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""
-        self._root = self._data_set.root()
-        chosen = {subject.subject_id: subject._chosen_keys(selection.derivatives) for subject in subjects}
-        own = [key for keys in chosen.values() if keys is not None for key in keys]
-        listed = tuple(subject for subject, keys in chosen.items() if keys is None)
-        catalog = self._data_set.catalog(replace(selection, subjects=listed), self._root)
-        if not own:
-            return catalog
-        return joined(catalog, select(self._data_set.key_catalog(own), selection))
-
     def _download_non_sub_keys(
         self,
         directory: str | os.PathLike[str],
@@ -450,7 +269,8 @@ class S3BIDSStudy(SubjectOwner):
         options = check_options(overwrite=overwrite)
         target = check_directory_argument(directory)
         names = [select] if isinstance(select, str) else list(select)
-        paths = [name.removeprefix(f"{self.bucket}/") for name in filenames or self.non_sub_s3_keys["raw"]]
+        chosen = self.non_sub_s3_keys["raw"] if filenames is None else filenames
+        paths = [name.removeprefix(f"{self.bucket}/") for name in chosen]
         if names != [ALL]:
             paths = [path for path in paths if path.rpartition("/")[2] in names]
         return self._bring(self._data_set.tree_catalog(paths), target, options, str(directory))
@@ -463,9 +283,3 @@ class S3BIDSStudy(SubjectOwner):
         target = check_directory_argument(directory)
         selection = self._selection((), (), include_derivs, (DESCRIPTION,))
         return self._bring(self._catalog((), selection), target, options, str(directory))
-
-
-def _check_types(*groups: tuple[tuple[str, object, type], ...]) -> None:
-    for name, value, kind in (item for group in groups for item in group):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")

@@ -100,9 +100,14 @@ class S3BIDSSubject:
         self._s3_keys = tree
         return tree
 
+    @property
+    def _has_own_keys(self) -> bool:
+        """Whether a subclass chooses the keys by overriding ``_get_s3_keys``."""
+        return type(self)._get_s3_keys is not S3BIDSSubject._get_s3_keys
+
     def _chosen_keys(self, patterns: Sequence[str]) -> list[str] | None:
         """Give the keys that a subclass chose by overriding ``_get_s3_keys``; None if none does."""
-        if type(self)._get_s3_keys is S3BIDSSubject._get_s3_keys:
+        if not self._has_own_keys:
             return None
         kinds = self.s3_keys["derivatives"].items()
         derived = [key for kind, keys in kinds if matches(kind.rpartition("/")[2], patterns) for key in keys]
@@ -164,10 +169,13 @@ class S3BIDSSubject:
 
 def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dict[str, str]) -> None:
     """Tell subjects which of their files are on disk now: key -> path."""
-    by_id = {subject.subject_id: subject for subject in subjects}
+    by_id = {subject.subject_id: subject for subject in subjects if not subject._has_own_keys}
+    for own in subjects:
+        if own._has_own_keys:
+            _note_own_files(own, present)
     for entry in catalog:
         subject = by_id.get(entry.subject or "")
-        if subject is None or entry.key not in present:
+        if subject is None or entry.derivative == "" or entry.key not in present:
             continue
         tree = subject.files
         if entry.derivative is not None:
@@ -175,3 +183,13 @@ def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dic
             tree["derivatives"].setdefault(kind, {})[entry.key] = present[entry.key]
         else:
             tree["raw"][entry.key] = present[entry.key]
+
+
+def _note_own_files(subject: S3BIDSSubject, present: dict[str, str]) -> None:
+    """Tell a subject that chose its keys by itself; they may lie anywhere."""
+    keys, files = subject.s3_keys, subject.files
+    files["raw"].update({key: present[key] for key in keys["raw"] if key in present})
+    for kind, derived in keys["derivatives"].items():
+        found = {key: present[key] for key in derived if key in present}
+        if found:
+            files["derivatives"].setdefault(kind, {}).update(found)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,6 +67,13 @@ def clean_environment(monkeypatch, empty_home):
     monkeypatch.setenv("HOME", str(empty_home))
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def no_backoff(monkeypatch):
+    """Let botocore repeat a request at once; it repeats it as often as it would."""
+    clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
+    monkeypatch.setattr("botocore.endpoint.time", clock)
 
 
 @pytest.fixture(scope="session", autouse=True)

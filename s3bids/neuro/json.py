@@ -94,8 +94,17 @@ def s3fs_json_read(fname: str, fs: Any = None, anon: bool = False) -> Any:  # no
 
 
 def to_text(data: Any) -> bytes:
-    """Express a value as JSON in UTF-8."""
-    return json.dumps(data, indent=4, ensure_ascii=False).encode()
+    """Express a value as JSON in UTF-8.
+
+    Raises
+    ------
+    TypeError
+        If JSON cannot express the value, such as NaN or a value that contains itself.
+    """
+    try:
+        return json.dumps(data, indent=4, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise TypeError(f"JSON cannot express the value: {error}") from error
 
 
 def from_text(text: bytes) -> Any:

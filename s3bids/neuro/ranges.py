@@ -53,18 +53,21 @@ class RangeFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # a buffer of bytes is all that is needed
-        """Fill a buffer as far as one block goes."""
-        wanted = len(buffer)
-        if not wanted or self._position >= self._size:
-            return 0
-        offset = self._position - self._start
-        if not 0 <= offset < len(self._block):
-            self._fetch(wanted)
-            offset = 0
-        piece = self._block[offset : offset + wanted]
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
+        """Fill a buffer, but for the end of the object: nibabel takes a short read for a damaged file."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view) and self._position < self._size:
+            offset = self._position - self._start
+            if not 0 <= offset < len(self._block):
+                self._fetch(len(view) - filled)
+                offset = 0
+            piece = self._block[offset : offset + len(view) - filled]
+            if not piece:
+                break
+            view[filled : filled + len(piece)] = piece
+            self._position += len(piece)
+            filled += len(piece)
+        return filled
 
     def _fetch(self, wanted: int) -> None:
         end = self._start + len(self._block)

@@ -81,13 +81,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def make_parents(path: Path) -> list[Path]:
-    """Make the parents of a file and return those that were missing, the deepest first."""
+    """Make the parents of a file and return those that were missing, the deepest first; a failure leaves none."""
     missing = []
     for parent in path.parents:
         if parent.exists():
             break
         missing.append(parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        remove_empty(missing)
+        raise
     return missing
 
 

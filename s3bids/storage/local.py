@@ -29,7 +29,7 @@ from .base import (
     require_key,
 )
 from .files import atomic_file, folder_files, is_part
-from .params import LocalFSParams
+from .params import DEFAULT_BUCKET, LocalFSParams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,7 @@ class LocalStorage:
         """List one level; see :meth:`Storage.children`."""
         start = directory_prefix(prefix)
         if delimiter != "/":
-            return _group(list(self.list(prefix)), start, delimiter)
+            return group_entries(list(self.list(prefix)), start, delimiter)
         self._require_bucket("list", prefix)
         if start and not self._is_inside(start.removesuffix("/")):
             return [], []
@@ -195,7 +195,8 @@ class LocalStorage:
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
         """Write one object at once; see :meth:`Storage.write`."""
         with self._writing(key) as path, atomic_file(path) as file:
-            file.write(data)
+            # A view with gaps has no bytes in a row to write from.
+            file.write(data if not isinstance(data, memoryview) or data.contiguous else bytes(data))
         return key
 
     def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
@@ -258,11 +259,13 @@ class LocalStorage:
         return True
 
     def _require_bucket(self, operation: str, key: str) -> None:
-        if not self._home.is_dir():
-            raise BucketNotFoundError(
-                f"cannot {operation} {self.location}/{key}: the directory {self._home}, which stands for the bucket, "
-                "does not exist; check LOCAL_FS_ROOT_DIR (root_dir) and the bucket's name, or create the bucket"
-            )
+        if self._home.is_dir():
+            return
+        hint = "; this name is taken when S3_DEFAULT_BUCKET is not set" if self.bucket == DEFAULT_BUCKET else ""
+        raise BucketNotFoundError(
+            f"cannot {operation} {self.location}/{key}: the directory {self._home}, which stands for the bucket, "
+            f"does not exist; check LOCAL_FS_ROOT_DIR (root_dir) and the bucket's name, or create the bucket{hint}"
+        )
 
     def _existing(self, key: str, operation: str) -> Path:
         """Give the file of an object that exists."""
@@ -292,6 +295,8 @@ class LocalStorage:
         self._require_bucket("write", key)
         if not self._leads_inside(path):
             raise KeyRefusedError(f"cannot write the key {key!r}: a link leads it out of the directory {self._home}")
+        if path.is_dir():
+            raise KeyClashError(f"cannot write {self.location}/{key}: other keys have it as their directory already")
         with _translating("write", self.location, key):
             yield path
 
@@ -314,7 +319,8 @@ def _has_files(directory: str) -> bool:
     return any(files for _, _, files in os.walk(directory))
 
 
-def _group(entries: Entries, start: str, delimiter: str) -> tuple[Keys, Entries]:
+def group_entries(entries: Entries, start: str, delimiter: str) -> tuple[Keys, Entries]:
+    """Group sorted entries below `start` by a delimiter, as S3 does: (texts up to the delimiter, the other entries)."""
     directories: set[str] = set()
     objects = []
     for entry in entries:

@@ -26,6 +26,7 @@ from .base import (
     require_key,
 )
 from .files import atomic_file, folder_files
+from .local import group_entries
 from .params import S3Params
 from .s3_clients import PATIENT_RETRIES, S3Clients
 from .s3_errors import translating
@@ -43,6 +44,8 @@ PAGE_KEYS = 1000
 
 #: obstore parses keys as paths: an empty, '.' or '..' segment is refused or lost, and so are control characters.
 _ODD_KEY = re.compile(r"(?:^|/)(?:\.{1,2})?(?:/|$)|[\x00-\x1f\x7f]")
+#: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class S3Storage:
@@ -106,7 +109,9 @@ class S3Storage:
         a directory marker ``x/`` as an empty object ``x``, and only boto3 tells them apart.
         """
         start = prefix if literal else directory_prefix(prefix)
-        if literal or _is_odd(start.removesuffix("/")):
+        # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
+        loses_slash = not literal and not start and next(self._raw_listing("/"), None) is not None
+        if literal or loses_slash or _is_odd(start.removesuffix("/")):
             yield from _without_markers(self._raw_listing(start))
             return
         yield from _without_markers(self._fast_listing(start))
@@ -179,13 +184,15 @@ class S3Storage:
             for page in pages:
                 directories += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
                 objects += [_raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
+        if any(delimiter in entry.key[len(start) :] for entry in objects):
+            # This server knows no delimiter but '/'.
+            return group_entries(list(_without_markers(self._raw_listing(start))), start, delimiter)
         return sorted(directories), sorted(objects, key=attrgetter("key"))
 
     def head(self, key: str) -> ObjectInfo:
         """Say what one object is; see :meth:`Storage.head`."""
         require_key(key)
-        if key.endswith("/"):
-            raise ObjectNotFoundError(f"cannot look at {self.location}/{key}: it is a directory, not an object")
+        self._refuse_marker("look at", key)
         if _is_odd(key):
             with self._translating("look at", key):
                 found = self.client.head_object(Bucket=self.bucket, Key=key)
@@ -196,6 +203,10 @@ class S3Storage:
 
         with self._translating("look at", key):
             return _info(self._clients.ask(lambda store: obstore.head(store, key)))
+
+    def _refuse_marker(self, operation: str, key: str) -> None:
+        if key.endswith("/"):
+            raise ObjectNotFoundError(f"cannot {operation} {self.location}/{key}: it is a directory, not an object")
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Read bytes of an object; see :meth:`Storage.read`."""
@@ -225,6 +236,7 @@ class S3Storage:
         return self._stream(key, start, if_match, chunk_size, retries=0)
 
     def _stream(self, key: str, start: int, if_match: str | None, chunk_size: int, *, retries: int) -> Iterator[bytes]:
+        self._refuse_marker("read", key)
         if start or _is_odd(key):
             yield from self._stream_by_boto3(key, start, if_match, chunk_size)
             return
@@ -234,7 +246,7 @@ class S3Storage:
         with self._translating("read", key):
             answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
             for piece in answer.stream(min_chunk_size=chunk_size):
-                yield bytes(piece)
+                yield from _cut(bytes(piece), chunk_size)
 
     def _stream_by_boto3(self, key: str, start: int, if_match: str | None, chunk_size: int) -> Iterator[bytes]:
         options = {"IfMatch": f'"{if_match}"'} if if_match else {}
@@ -294,19 +306,34 @@ class S3Storage:
         if not start and not force:
             raise ValueError(f"deleting everything in {self.location} needs force=True")
         keys = [entry.key for entry in self._raw_listing(start)]
-        for first in range(0, len(keys), PAGE_KEYS):
-            self._delete_many(keys[first : first + PAGE_KEYS])
+        plain = [key for key in keys if not _NOT_IN_XML.search(key)]
+        for first in range(0, len(plain), PAGE_KEYS):
+            self._delete_many(plain[first : first + PAGE_KEYS])
+        for key in set(keys).difference(plain):
+            self._remove(key)
         return sorted(keys)
 
     def _delete_one(self, key: str) -> Keys:
         require_key(key)
+        if not self._exists(key):
+            return []
+        self._remove(key)
+        return [key]
+
+    def _exists(self, key: str) -> bool:
+        """Say whether there is an object or a marker of this key."""
+        if key.endswith("/"):
+            first = next(self._raw_listing(key), None)
+            return first is not None and first.key == key
         try:
             self.head(key)
         except ObjectNotFoundError:
-            return []
+            return False
+        return True
+
+    def _remove(self, key: str) -> None:
         with self._translating("delete", key):
             self.client.delete_object(Bucket=self.bucket, Key=key)
-        return [key]
 
     def _delete_many(self, keys: Keys) -> None:
         with self._translating("delete", keys[0]):
@@ -322,7 +349,7 @@ class S3Storage:
     def create_bucket(self, name: str | None = None) -> bool:
         """Create a bucket; see :meth:`Storage.create_bucket`."""
         bucket = self.bucket if name is None else name
-        if not bucket or "/" in bucket:
+        if not bucket or "/" in bucket or bucket in (".", ".."):
             raise ValueError(f"cannot create the bucket {bucket!r}: a bucket's name is one path component")
         region = self.client.meta.region_name
         options = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
@@ -359,6 +386,13 @@ def _info(meta: ObjectMeta) -> ObjectInfo:
 
 def _raw_info(entry: dict[str, Any]) -> ObjectInfo:
     return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"].astimezone(UTC))
+
+
+def _cut(piece: bytes, size: int) -> Iterator[bytes]:
+    """Cut a piece that is much too large into even ones: obstore promises a least size only."""
+    step = -(-len(piece) // max(1, len(piece) // size)) or 1
+    for first in range(0, len(piece), step):
+        yield piece[first : first + step]
 
 
 def _is_odd(key: str) -> bool:

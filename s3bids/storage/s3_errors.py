@@ -17,6 +17,7 @@ from ..errors import (
     StorageError,
     StorageUnavailableError,
 )
+from .params import DEFAULT_BUCKET
 from .session import NO_CREDENTIALS
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def is_foreign(error: Exception) -> bool:
 def translate(error: Exception, where: translating) -> S3BIDSError:
     """Give our error for one of theirs; the text names operation, bucket, key, cause and next step."""
     what = f"cannot {where.operation} {where.location}" + (f"/{where.key}" if where.key else "")
+    if type(error).__name__ == "S3UploadFailedError" and isinstance(error.__context__, Exception):
+        error = error.__context__
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthenticatedError"):
         return AccessDeniedError(f"{what}: {NO_CREDENTIALS}")
@@ -105,6 +108,8 @@ def translate(error: Exception, where: translating) -> S3BIDSError:
     if meaning is None:
         meaning = (StorageError, "the server refused the request")
     kind, text = meaning
+    if kind is BucketNotFoundError and where.location == f"s3://{DEFAULT_BUCKET}":
+        text += "; this name is taken when S3_DEFAULT_BUCKET is not set"
     return kind(f"{what}: {text} ({_described(status, code)})")
 
 
@@ -128,6 +133,8 @@ def _without_answer(error: Exception, what: str, endpoint: str) -> S3BIDSError:
         return ObjectNotFoundError(f"{what}: there is no such object; list the bucket to see what it holds")
     if type(error).__name__ == "PreconditionError":
         return ObjectChangedError(f"{what}: {_MEANINGS['412'][1]}")
+    if "Generic Config error" in text:
+        return ConfigError(f"{what}: {_first_line(error)}; an AWS_* variable may be wrong")
     if "non-partial response" in text:
         return StorageError(f"{what}: the server does not serve ranges")
     cause = _connection_cause(text) or _first_line(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import AccessDeniedError
+from ..errors import AccessDeniedError, ConfigError
 from .params import DEFAULT_REGION, S3Params
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ def make_client(params: S3Params, *, region: str | None = None) -> Any:
 def _boto3_session(params: S3Params) -> Any:
     import boto3
     from botocore.exceptions import ProfileNotFound
+    from botocore.session import Session as CoreSession
 
-    if params.anon:
-        return boto3.Session(region_name=params.region_name or DEFAULT_REGION)
-    if params.aws_access_key_id:
+    if params.anon or params.aws_access_key_id:
+        # AWS_PROFILE has no say here, and one that does not exist would fail every call.
         return boto3.Session(
+            botocore_session=CoreSession(session_vars={"profile": (None, None, None, None)}),
             aws_access_key_id=params.aws_access_key_id,
             aws_secret_access_key=params.aws_secret_access_key,
             aws_session_token=params.aws_session_token,
@@ -72,12 +73,14 @@ def _boto3_session(params: S3Params) -> Any:
         return boto3.Session(**_connection(params))
     try:
         session = boto3.Session(profile_name=params.profile_name, region_name=params.region_name)
+        region = session.region_name or DEFAULT_REGION
+        return boto3.Session(profile_name=params.profile_name, region_name=region)
     except ProfileNotFound as error:
-        message = f"the AWS profile {params.profile_name!r} does not exist; name one of your AWS configuration files"
-        raise ValueError(message) from error
-    return (
-        session if session.region_name else boto3.Session(profile_name=params.profile_name, region_name=DEFAULT_REGION)
-    )
+        # The name may come from AWS_PROFILE.
+        name = params.profile_name or error.kwargs["profile"]
+        raise ConfigError(
+            f"the AWS profile {name!r} does not exist; name one of your AWS configuration files"
+        ) from error
 
 
 def _connection(params: S3Params) -> dict[str, str]:

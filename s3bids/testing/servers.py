@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ class Server:
     secret_key: str = ANY_CREDENTIALS[1]
     #: The directory that holds the buckets, for a server that has one.
     root: Path | None = None
+    #: Where the server takes orders, if it does.
+    control_url: str | None = None
 
     @property
     def port(self) -> int:
@@ -56,6 +59,17 @@ class Server:
         port = urlsplit(self.url).port
         assert port is not None
         return port
+
+    def refresh(self) -> None:
+        """Tell the server that files were written beside it; a server in memory has no use for it."""
+        if self.control_url is None:
+            return
+        connection = HTTPConnection(urlsplit(self.control_url).netloc, timeout=_START_SECONDS)
+        with closing(connection):
+            # Not vfs/forget, which keeps directories that were changed through the server.
+            connection.request("POST", "/vfs/refresh?recursive=true")
+            status = connection.getresponse().status
+        assert status == 200, f"the server answers {status} to vfs/refresh"
 
     def boto3_client(self) -> Any:
         """Make a plain, signed boto3 client, to look at the server without the code under test.
@@ -95,13 +109,13 @@ def moto_server() -> Iterator[Server]:
     if script is None and find_spec("moto") is None:
         raise ServerStartError(f"cannot start moto: it is not installed; {_HINT}")
     command = [str(script)] if script else [sys.executable, "-m", "moto.server"]
-    with _running([*command, "-H", "127.0.0.1", "-p", "0"], r"Running on (http://127\.0\.0\.1:\d+)") as url:
-        yield Server(url)
+    with _running([*command, "-H", "127.0.0.1", "-p", "0"], r"Running on (http://127\.0\.0\.1:\d+)") as found:
+        yield Server(found[1])
 
 
 @contextmanager
 def rclone_server(root: Path, *, auth: tuple[str, str] | None = None) -> Iterator[Server]:
-    """Serve the folders of a directory as buckets; files written beside the server are seen at once.
+    """Serve the folders of a directory as buckets; files written beside the server are seen after ``refresh()``.
 
     Parameters
     ----------
@@ -120,20 +134,23 @@ def rclone_server(root: Path, *, auth: tuple[str, str] | None = None) -> Iterato
     if program is None:
         raise ServerStartError(f"cannot start rclone: there is no program of that name; {_HINT}")
     command = [str(program), "serve", "s3", "--addr", "127.0.0.1:0", "--config", ""]
-    # Nothing may be cached: tests write beside the server and read at once.
-    command += ["--dir-cache-time", "0s", "--poll-interval", "0", "--vfs-cache-mode", "off", "--etag-hash", "MD5"]
+    # Listings are kept until refresh(): without a cache the server reads every directory again and again, and some
+    # thousand files take it minutes.
+    command += ["--dir-cache-time", "8760h", "--poll-interval", "0", "--rc", "--rc-addr", "127.0.0.1:0", "--rc-no-auth"]
+    command += ["--vfs-cache-mode", "off", "--etag-hash", "MD5"]
     # The default of 4 KiB does not hold the headers of a key of 1,024 bytes once that is percent-encoded.
     command += ["--max-header-bytes", "65536"]
     if auth is not None:
         command += ["--auth-key", ",".join(auth)]
     access_key, secret_key = auth or ANY_CREDENTIALS
-    with _running([*command, str(root)], r"Starting s3 server on \[(http://127\.0\.0\.1:\d+)/\]") as url:
-        yield Server(url, access_key, secret_key, root)
+    control = r"(?s)Serving remote control on (http://127\.0\.0\.1:\d+)/.*"
+    with _running([*command, str(root)], control + r"Starting s3 server on \[(http://127\.0\.0\.1:\d+)/\]") as found:
+        yield Server(found[2], access_key, secret_key, root, found[1])
 
 
 @contextmanager
-def _running(command: list[str], announcement: str) -> Iterator[str]:
-    """Run a server in a home of its own; give the address that it announces."""
+def _running(command: list[str], announcement: str) -> Iterator[re.Match[str]]:
+    """Run a server in a home of its own; give what it announces."""
     with tempfile.TemporaryDirectory(prefix="s3bids-server-") as home:
         log = Path(home, "log")
         with log.open("wb") as output:
@@ -141,7 +158,7 @@ def _running(command: list[str], announcement: str) -> Iterator[str]:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=_environment(home)
             )
         try:
-            yield _wait_for_address(process, log, announcement)
+            yield _wait_for(announcement, process, log)
         finally:
             _stop(process)
 
@@ -152,13 +169,13 @@ def _environment(home: str) -> dict[str, str]:
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **dict.fromkeys(places, home)}
 
 
-def _wait_for_address(process: subprocess.Popen[bytes], log: Path, announcement: str) -> str:
+def _wait_for(announcement: str, process: subprocess.Popen[bytes], log: Path) -> re.Match[str]:
     """Read the address from the log: both servers print it once they listen."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         found = re.search(announcement, log.read_text(errors="replace"))
         if found:
-            return found[1]
+            return found
         if _has_ended(process):
             raise ServerStartError(f"{_describe(process, log)}; {_HINT}")
     raise ServerStartError(f"no address from the server within {_START_SECONDS:.0f} s; {_describe(process, log)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import defaultdict
@@ -17,7 +18,7 @@ from .manifest import STATE_FOLDER, read_records
 from .verify import file_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from .manifest import Record
 
@@ -51,7 +52,11 @@ class Destination:
 
 
 def scan(
-    directory: Path, targets: Sequence[str], must_hash: Callable[[int, FileState, Record | None], bool]
+    directory: Path,
+    targets: Sequence[str],
+    must_hash: Callable[[int, FileState, Record | None], bool],
+    *,
+    leave_out: Container[int] = (),
 ) -> Destination:
     """Look at the targets in a directory.
 
@@ -63,11 +68,14 @@ def scan(
         Paths relative to it, with ``/``.
     must_hash
         Says of a target's index, file and record whether the file's MD5 is needed.
+    leave_out
+        Indices of targets not to look at, since they may lead out of the directory.
     """
     records = read_records(directory)
     by_folder: dict[str, list[int]] = defaultdict(list)
     for index, target in enumerate(targets):
-        by_folder[target.rpartition("/")[0]].append(index)
+        if index not in leave_out:
+            by_folder[target.rpartition("/")[0]].append(index)
     files: dict[str, FileState] = {}
     abandoned: list[Path] = []
     to_hash = []
@@ -92,6 +100,9 @@ def _entries(folder: Path, abandoned: list[Path]) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            # The transfer of this one file says so.
+            return set()
         raise DestinationError(f"cannot look into {folder}: {error.strerror}; check its permissions") from error
     abandoned.extend(folder / name for name in names if is_part(name) and is_abandoned(name))
     return names
@@ -111,8 +122,16 @@ def _hashed(directory: Path, files: dict[str, FileState], targets: list[str]) ->
     if not targets:
         return {}
     with ThreadPoolExecutor(_HASHERS) as pool:
-        hashes = pool.map(lambda target: file_hash(directory / target), targets)
+        hashes = pool.map(lambda target: _hash_or_none(directory / target), targets)
         return {target: replace(files[target], md5=md5) for target, md5 in zip(targets, hashes, strict=True)}
+
+
+def _hash_or_none(path: Path) -> str | None:
+    try:
+        return file_hash(path)
+    except OSError:
+        # Not ours to read: without a hash it is never taken for the object, and the other files are not held up.
+        return None
 
 
 def check_directory(directory: Path, *, make: bool = True) -> None:
@@ -123,16 +142,18 @@ def check_directory(directory: Path, *, make: bool = True) -> None:
     DestinationError
         If it is a file, or cannot be made or written; nothing is left behind then.
     """
-    if directory.exists() and not directory.is_dir():
-        raise DestinationError(f"cannot download to {directory}: it is a file; name a directory")
-    if not make:
-        return
-    probe = directory / part_name()
     made: list[Path] = []
     try:
+        if directory.exists() and not directory.is_dir():
+            raise DestinationError(f"cannot download to {directory}: it is a file; name a directory")
+        if not make:
+            return
+        probe = directory / part_name()
         made = make_parents(probe)
         probe.touch()
         probe.unlink()
+    except DestinationError:
+        raise
     except OSError as error:
         remove_empty(made)
         why = error.strerror or str(error)

@@ -14,7 +14,7 @@ from .engine import writer_name
 from .fetch import Settings, record_of
 from .manifest import ManifestWriter
 from .parallel import run
-from .plan import FETCHING, Action, Plan, Source, Wanted, make_plan, needs_hash
+from .plan import FETCHING, Action, Plan, Source, Wanted, make_plan, needs_hash, refusals
 from .progress import Ended, Event, Started, silent
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
@@ -57,8 +57,11 @@ def plan_download(storage: Storage, wanted: Wanted, directory: Path, options: Op
     def must_hash(index: int, file: FileState, record: Record | None) -> bool:
         return needs_hash(_source(storage.location, wanted, index), file, record, trust_size=trust_size)
 
-    found = scan(directory, wanted.targets, must_hash)
-    plan = make_plan(storage.location, wanted, found, overwrite=options.overwrite, trust_size=trust_size)
+    refused = refusals(wanted.targets)
+    found = scan(directory, wanted.targets, must_hash, leave_out=refused)
+    plan = make_plan(
+        storage.location, wanted, found, refused=refused, overwrite=options.overwrite, trust_size=trust_size
+    )
     return plan, found
 
 

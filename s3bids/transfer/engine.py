@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from ..storage.base import Storage
     from .plan import Transfer
-
-logger = logging.getLogger(__name__)
 
 #: How long an interrupted run waits for its threads; one that waits for a dead server dies with the process.
 _PATIENCE_S = 3.0
@@ -138,7 +135,9 @@ class _Pool:
     def _work(self) -> None:
         try:
             while (transfer := self._take()) is not None:
-                self._answers.put(self._carry_out(transfer))
+                self._answers.put(
+                    fetch(self._storage, transfer, self._settings, self._answers.put, self._check_stop)
+                )
         except Interrupted:
             pass
         except BaseException as error:  # noqa: BLE001 - a listing that fails inside the iterator is raised by messages()
@@ -155,13 +154,3 @@ class _Pool:
     def _check_stop(self) -> None:
         if self._stopping.is_set():
             raise Interrupted
-
-    def _carry_out(self, transfer: Transfer) -> tuple[Result, Record | None]:
-        try:
-            return fetch(self._storage, transfer, self._settings, self._answers.put, self._check_stop)
-        except Interrupted:
-            raise
-        except Exception as error:  # a fault of ours must not stop the other files either
-            logger.debug("transfer of %s failed", transfer.key, exc_info=True)
-            reason = f"unexpected {type(error).__name__}: {error}; please report this"
-            return Result(transfer.key, transfer.target, Status.FAILED, 0, reason, 1), None

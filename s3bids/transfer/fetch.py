@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..storage.base import Storage
     from .plan import Transfer
     from .verify import Hash
+
+logger = logging.getLogger(__name__)
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -59,7 +62,7 @@ def fetch(
 ) -> tuple[Result, Record | None]:
     """Carry out one transfer, with as many attempts as it takes and is allowed.
 
-    Never raises for a reason that lies in the object, the storage or the disk: the result says what happened.
+    Raises nothing but :class:`Interrupted`: the result says what happened.
 
     Parameters
     ----------
@@ -81,7 +84,11 @@ def fetch(
                 return _failed(transfer, error, attempt), None
             check_stop()
             settings.retry.wait(attempt)
-        except (S3BIDSError, OSError) as error:
+        except Interrupted:
+            raise
+        except Exception as error:
+            # A fault of ours must not stop the other files either.
+            logger.debug("transfer of %s failed", transfer.key, exc_info=True)
             counted.take_back()
             return _failed(transfer, error, attempt), None
         else:
@@ -161,12 +168,17 @@ def _pieces(storage: Storage, transfer: Transfer, target: Path) -> Iterator[byte
         for piece in pieces:
             _compare(existing, piece, transfer)
             yield piece
+        if existing.tell() == transfer.size and existing.read(1):
+            raise _IsConflict("the file has grown beyond the object since it was looked at")
 
 
 def _compare(existing: BinaryIO, piece: bytes, transfer: Transfer) -> None:
     found = existing.read(len(piece))
-    if not piece.startswith(found):
-        raise _IsConflict(f"{transfer.note}, and they are not those of the object")
+    if piece.startswith(found):
+        return
+    if transfer.action is Action.COMPARE:
+        raise _IsConflict("the file has the object's size and other bytes")
+    raise _IsConflict(f"{transfer.note}, and they are not those of the object")
 
 
 def _checked(transfer: Transfer, size: int, hashes: dict[str, Hash]) -> dict[str, str]:
@@ -178,7 +190,8 @@ def _checked(transfer: Transfer, size: int, hashes: dict[str, Hash]) -> dict[str
         )
     digests = {name: found.hexdigest() for name, found in hashes.items()}
     expected = etag_md5(transfer.etag)
-    if "md5" in digests and digests["md5"] != expected:
+    # Of an object without bytes nothing was asked, and its ETag may be no MD5.
+    if size and "md5" in digests and digests["md5"] != expected:
         raise VerificationError(
             f"{transfer.key}: the bytes that came have the MD5 {digests['md5']}, and the listing says {expected}; "
             "they were damaged on the way, or the server's ETag is no MD5 (--verify size)"
@@ -209,7 +222,9 @@ def _reason(error: Exception, *, no_space: bool) -> str:
         return f"no space or quota is left ({error}); free some and run again"
     if isinstance(error, S3BIDSError):
         return str(error)
-    return f"the file cannot be written ({error})"
+    if isinstance(error, OSError):
+        return f"the file cannot be written ({error})"
+    return f"unexpected {type(error).__name__}: {error}; please report this"
 
 
 def _result(transfer: Transfer, status: Status, *, size: int = 0, reason: str = "", attempts: int = 0) -> Result:

@@ -7,16 +7,21 @@ outside: one that leaves the directory is passed over as well.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import math
 import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ObjectNotFoundError
+from ..errors import DestinationError, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 #: The folder of our own records; dot-named, so that the BIDS validator passes over it.
 STATE_FOLDER = ".s3bids"
@@ -48,10 +53,27 @@ class Record:
     time: float = 0.0
 
 
+#: Field of a line -> the types that JSON may give for it.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "target": (str,),
+    "location": (str,),
+    "key": (str,),
+    "size": (int,),
+    "etag": (str, type(None)),
+    "modified": (float, int, type(None)),
+    "mtime_ns": (int,),
+    "check": (str,),
+    "md5": (str, type(None)),
+    "sha256": (str, type(None)),
+    "time": (float, int),
+}
+
+
 class ManifestWriter:
     """Append records to this writer's own file. Serves one thread; use it as a context manager.
 
-    The file is made with the first record, so a run that changes nothing leaves nothing.
+    The file is made with the first record, so a run that changes nothing leaves nothing. What cannot be written is
+    warned of once and raises nothing: the files themselves are complete, and the next run finds that out.
 
     Parameters
     ----------
@@ -67,6 +89,9 @@ class ManifestWriter:
         self._path = directory / STATE_FOLDER / f"{name}{_SUFFIX}"
         self._now = now
         self._file: int | None = None
+        #: The last line may lack its end.
+        self._is_cut = False
+        self._has_failed = False
 
     def __enter__(self) -> ManifestWriter:
         return self
@@ -94,11 +119,28 @@ class ManifestWriter:
         )
 
     def _append(self, entry: dict[str, Any]) -> None:
+        try:
+            self._write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        except OSError as error:
+            if not self._has_failed:
+                logger.warning(
+                    "cannot record in %s what was downloaded (%s); the next run has to check it again",
+                    self._path,
+                    error.strerror or error,
+                )
+            self._has_failed = True
+
+    def _write(self, line: bytes) -> None:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        if self._is_cut:
+            line = b"\n" + line
         # One write call a line: a kill leaves at most the last line short.
-        os.write(self._file, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._is_cut = True
+        if os.write(self._file, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._is_cut = False
 
 
 def read_records(directory: Path, *, required: bool = False) -> dict[str, Record]:
@@ -126,24 +168,36 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
 
 
 def _file_records(path: Path) -> Iterator[Record]:
-    with path.open("rb") as lines:
-        for line in lines:
-            record = _parse(line)
-            if record is not None:
-                yield record
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                record = _parse(line)
+                if record is not None:
+                    yield record
+    except OSError as error:
+        message = f"cannot read the manifest {path}: {error.strerror or error}"
+        raise DestinationError(f"{message}; check its permissions, or move it away") from error
 
 
 def _parse(line: bytes) -> Record | None:
-    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory."""
+    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory.
+
+    Fields that a later version may add are passed over.
+    """
     try:
         entry = json.loads(line)
-        if entry.pop("event") != "file" or not isinstance(entry["size"], int) or not is_safe(entry["target"]):
-            return None
-        return Record(**entry)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(entry, dict) or entry.get("event") != "file":
+        return None
+    if any(type(entry.get(name)) not in types for name, types in _TYPES.items()):
+        return None
+    if entry["size"] < 0 or not math.isfinite(entry["time"]) or not is_safe(entry["target"]):
+        return None
+    fields: dict[str, Any] = {name: entry.get(name) for name in _TYPES}
+    return Record(**fields)
 
 
 def is_safe(target: str) -> bool:
     """Say whether a path relative to a directory stays inside it."""
-    return not {"", ".", ".."} & set(target.split("/"))
+    return not {"", ".", ".."} & set(target.split("/")) and "\0" not in target

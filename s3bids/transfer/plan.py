@@ -15,7 +15,7 @@ from .destination import STATE_FOLDER
 from .verify import etag_md5
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .destination import Destination, FileState
     from .manifest import Record
@@ -129,7 +129,13 @@ class Plan:
 
 
 def make_plan(
-    location: str, wanted: Wanted, destination: Destination, *, overwrite: bool = False, trust_size: bool = False
+    location: str,
+    wanted: Wanted,
+    destination: Destination,
+    *,
+    refused: Mapping[int, str] | None = None,
+    overwrite: bool = False,
+    trust_size: bool = False,
 ) -> Plan:
     """Decide what to do about each wanted object.
 
@@ -141,12 +147,14 @@ def make_plan(
         The objects and their targets. Each target appears once: a second one is refused.
     destination
         What is there already.
+    refused
+        What :func:`refusals` gives for the targets, if that is known already.
     overwrite
         Replace files that are somebody's own.
     trust_size
         A file whose size alone was checked when it was written counts as checked.
     """
-    refused = refusals(wanted.targets)
+    refused = refusals(wanted.targets) if refused is None else refused
     actions: list[Action] = []
     notes: dict[int, str] = {}
     adopted: list[int] = []
@@ -160,7 +168,7 @@ def make_plan(
             )
             record = destination.records.get(target)
             action, note = decide(source, file, record, overwrite=overwrite, trust_size=trust_size)
-            if action is Action.KEEP and not (record and file and is_untouched(file, record)):
+            if action is Action.KEEP and file is not None and not _is_recorded(source, file, record):
                 adopted.append(index)
         actions.append(action)
         if note:
@@ -200,13 +208,15 @@ def decide(
         return Action.FETCH, ""
     if file.is_directory:
         return Action.CONFLICT, "a directory has this name"
-    known = record if record is not None and (record.location, record.key) == (source.location, source.key) else None
+    known = _record_of(source, record)
     if file.size == source.size and _has_the_bytes(source, file, known, trust_size=trust_size):
         return Action.KEEP, ""
     if known is not None and (is_untouched(file, known) or (file.md5 is not None and file.md5 == known.md5)):
         return Action.REPLACE, "the object has changed since it was downloaded"
     if overwrite:
         return Action.REPLACE, "the file differs, and overwriting was asked for"
+    if file.size < 0:
+        return Action.CONFLICT, "a link that leads nowhere has this name"
     if file.size == 0 < source.size:
         return Action.REPLACE, "the file is empty"
     if file.size < source.size:
@@ -220,11 +230,27 @@ def decide(
 
 def needs_hash(source: Source, file: FileState, record: Record | None, *, trust_size: bool) -> bool:
     """Say whether :func:`decide` needs the MD5 of a file: only where size and manifest do not settle it."""
-    if file.is_directory or (file.size != source.size and record is None):
+    if file.is_directory or file.size < 0 or file.size == source.size == 0:
         return False
-    if record is not None and is_untouched(file, record):
-        return _is_same_version(source, record) and not _is_checked(record, source, trust_size=trust_size)
-    return etag_md5(source.etag) is not None or record is not None
+    known = _record_of(source, record)
+    if known is not None and is_untouched(file, known):
+        return _is_same_version(source, known) and not _is_checked(known, source, trust_size=trust_size)
+    may_be_the_object = file.size == source.size and etag_md5(source.etag) is not None
+    may_be_ours = known is not None and known.md5 is not None and file.size == known.size
+    return may_be_the_object or may_be_ours
+
+
+def _record_of(source: Source, record: Record | None) -> Record | None:
+    """Give the record if it is of this very object: the same target may have come from elsewhere."""
+    if record is None or (record.location, record.key) != (source.location, source.key):
+        return None
+    return record
+
+
+def _is_recorded(source: Source, file: FileState, record: Record | None) -> bool:
+    """Say whether the manifest spares the next run what this one had to find out about a file that is kept."""
+    known = _record_of(source, record)
+    return known is not None and is_untouched(file, known) and file.md5 is None
 
 
 def is_untouched(file: FileState, record: Record) -> bool:
@@ -233,11 +259,13 @@ def is_untouched(file: FileState, record: Record) -> bool:
 
 
 def _has_the_bytes(source: Source, file: FileState, known: Record | None, *, trust_size: bool) -> bool:
+    if source.size == 0:
+        return True
     md5 = etag_md5(source.etag)
     if file.md5 is not None and md5 is not None:
         return file.md5 == md5
     if known is None or not _is_same_version(source, known):
-        return source.size == 0
+        return False
     if file.md5 is not None and known.md5 is not None:
         return file.md5 == known.md5
     return is_untouched(file, known) and _is_checked(known, source, trust_size=trust_size)

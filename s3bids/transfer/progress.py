@@ -61,7 +61,7 @@ class Bar:
     def __call__(self, event: Event) -> None:
         """Take in one event."""
         if isinstance(event, Started):
-            self._files = event.files
+            self._files, self._done = event.files, 0
             if not event.files:
                 return
             self._bar = self._make_bar(total=event.bytes, unit="B", unit_scale=True, unit_divisor=1024)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 PASSING = (StorageConnectionError, StorageUnavailableError, VerificationError)
 
 
+def _jitter(low: float, high: float) -> float:
+    """Draw a number; a function of the module, so that its generator does not travel to other processes."""
+    return random.uniform(low, high)  # noqa: S311 - spreads requests, no secret
+
+
 @dataclass(frozen=True)
 class Retry:
     """Exponential back-off with full jitter: the wait before attempt n+1 is random up to ``first * 2**n`` seconds.
@@ -31,7 +36,7 @@ class Retry:
     longest_s: float = 10.0
     sleep: Callable[[float], None] = time.sleep
     #: Gives a random number between two bounds.
-    uniform: Callable[[float, float], float] = random.uniform
+    uniform: Callable[[float, float], float] = _jitter
 
     def wait(self, attempt: int) -> None:
         """Wait after the given attempt, counted from 1.

@@ -12,3 +12,6 @@ class TestRclone(FilesRig, S3Contract):
     @property
     def root(self):
         return self.server.root
+
+    def changed(self):
+        self.server.refresh()

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .listing import SIBLINGS
-from .rig import ODD_KEYS, PATH_LIKE_KEYS, Rig, keys_of
+from .rig import ODD_KEYS, Rig, keys_of
 
 if TYPE_CHECKING:
     from ...storage import Storage
@@ -75,17 +76,18 @@ class DeletingContract(Rig):
         assert storage.delete("ds", recursive=True) == keys
         assert sorted(self.stored(storage.bucket)) == ["other"]
 
-    @pytest.mark.parametrize("key", [*ODD_KEYS, *PATH_LIKE_KEYS])
-    def test_an_odd_key_is_deleted_literally(self, storage: Storage, key: str) -> None:
+    @pytest.mark.parametrize("keys", ODD_KEYS)
+    def test_odd_keys_are_deleted_literally(self, storage: Storage, keys: tuple[str, ...]) -> None:
         kept = {"ds/b": b"1", "a": b"2", "ds/a": b"3"}
-        if not self.can_hold(key):
-            self.seed(storage.bucket, kept)
-            assert storage.delete(key) == []
+        self.seed(storage.bucket, kept)
+        if not self.can_hold(keys):
+            with suppress(self.unheld_key_error):  # missing, or refused by the server
+                assert storage.delete(*keys) == []
             assert self.stored(storage.bucket) == kept
             return
-        self.seed(storage.bucket, {**kept, key: b"1"})
-        assert storage.delete(key) == [key]
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        assert [storage.delete(key) for key in keys] == [[key] for key in keys]
         assert self.stored(storage.bucket) == kept
-        self.seed(storage.bucket, {key: b"1"})
-        assert storage.delete("", recursive=True, force=True) == sorted([*kept, key])
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        assert storage.delete("", recursive=True, force=True) == sorted([*kept, *keys])
         assert self.stored(storage.bucket) == {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ...errors import ObjectChangedError, ObjectNotFoundError
-from .rig import ODD_KEYS, PATH_LIKE_KEYS, Rig
+from .rig import ODD_KEYS, Rig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ RANGES = (
     *((10, None), (10, 10), (10, 12), (100, None), (100, 200), (3, 3), (5, 3), (12, 3)),
 )
 #: Names at which there is no object, beside one at ``ds/sub-1/x``: missing, a directory, the beginning of a name.
-ABSENT = ("none", "ds/none", "ds", "ds/", "ds/sub-1", "ds/sub-1/", "ds/sub-1/x/", "ds/sub-1/x/y", "ds/sub-", "/", ".")
+ABSENT = ("none", "ds/none", "ds", "ds/", "ds/sub-1", "ds/sub-1/", "ds/sub-1/x/", "ds/sub-1/x/y", "ds/sub-", "/")
 
 
 class ReadingContract(Rig):
@@ -35,18 +35,17 @@ class ReadingContract(Rig):
     @pytest.mark.parametrize("key", ABSENT)
     def test_a_missing_object_is_named(self, storage: Storage, key: str) -> None:
         self.seed(storage.bucket, {"ds/sub-1/x": DIGITS})
-        error = ObjectNotFoundError if self.can_hold(key) or key.endswith("/") else self.unheld_key_error
-        with pytest.raises(error) as head:
+        with pytest.raises(ObjectNotFoundError) as head:
             storage.head(key)
-        with pytest.raises(error) as read:
+        with pytest.raises(ObjectNotFoundError) as read:
             storage.read(key)
-        with pytest.raises(error) as part:
+        with pytest.raises(ObjectNotFoundError) as part:
             storage.read(key, 2, 4)
-        with pytest.raises(error) as nothing:
+        with pytest.raises(ObjectNotFoundError) as nothing:
             storage.read(key, 2, 2)
-        with pytest.raises(error) as stream:
+        with pytest.raises(ObjectNotFoundError) as stream:
             next(storage.stream(key))
-        with pytest.raises(error) as rest:
+        with pytest.raises(ObjectNotFoundError) as rest:
             next(storage.stream(key, 3))
         for caught in (head, read, part, nothing, stream, rest):
             assert f"{storage.location}/{key}" in str(caught.value)
@@ -71,11 +70,11 @@ class ReadingContract(Rig):
         with pytest.raises(ValueError, match="empty key"):
             storage.download("", tmp_path / "x")
 
-    @pytest.mark.parametrize("data", [DIGITS, b""], ids=["digits", "empty"])
     @pytest.mark.parametrize(("start", "end"), RANGES)
-    def test_a_range_is_a_slice(self, storage: Storage, data: bytes, start: int, end: int | None) -> None:
-        self.seed(storage.bucket, {"ds/x": data})
-        assert storage.read("ds/x", start, end) == data[start:end]
+    def test_a_range_is_a_slice(self, storage: Storage, start: int, end: int | None) -> None:
+        self.seed(storage.bucket, {"ds/x": DIGITS, "ds/empty": b""})
+        assert storage.read("ds/x", start, end) == DIGITS[start:end]
+        assert storage.read("ds/empty", start, end) == b""
 
     @pytest.mark.parametrize(("start", "end"), [(-1, None), (0, -1), (-3, -1)])
     def test_a_negative_bound_is_refused(self, storage: Storage, start: int, end: int | None) -> None:
@@ -84,10 +83,10 @@ class ReadingContract(Rig):
             storage.read("ds/x", start, end)
 
     @pytest.mark.parametrize("start", [0, 1, 9, 10, 11, 1000])
-    @pytest.mark.parametrize("data", [DIGITS, b""], ids=["digits", "empty"])
-    def test_a_stream_goes_on_from_an_offset(self, storage: Storage, data: bytes, start: int) -> None:
-        self.seed(storage.bucket, {"ds/x": data})
-        assert b"".join(storage.stream("ds/x", start)) == data[start:]
+    def test_a_stream_goes_on_from_an_offset(self, storage: Storage, start: int) -> None:
+        self.seed(storage.bucket, {"ds/x": DIGITS, "ds/empty": b""})
+        assert b"".join(storage.stream("ds/x", start)) == DIGITS[start:]
+        assert list(storage.stream("ds/empty", start)) == []
 
     def test_a_negative_offset_is_refused(self, storage: Storage) -> None:
         self.seed(storage.bucket, {"ds/x": DIGITS})
@@ -134,26 +133,31 @@ class ReadingContract(Rig):
         with pytest.raises(ObjectChangedError, match="ds/x"):
             next(stream)
 
-    @pytest.mark.parametrize("key", [*ODD_KEYS, *PATH_LIKE_KEYS])
-    def test_an_odd_key_is_read_literally(self, storage: Storage, tmp_path: Path, key: str) -> None:
+    @pytest.mark.parametrize("keys", ODD_KEYS)
+    def test_odd_keys_are_read_literally(self, storage: Storage, tmp_path: Path, keys: tuple[str, ...]) -> None:
         self.seed(storage.bucket, {"ds/b": b"other"})
         target = tmp_path / "target"
-        if not self.can_hold(key):
+        if not self.can_hold(keys):
+            (key,) = keys
             with pytest.raises(self.unheld_key_error):
                 storage.head(key)
             with pytest.raises(self.unheld_key_error):
                 storage.read(key)
             with pytest.raises(self.unheld_key_error):
+                next(storage.stream(key))
+            with pytest.raises(self.unheld_key_error):
                 storage.download(key, target)
             return
-        self.seed(storage.bucket, {key: DIGITS})
-        assert (storage.head(key).key, storage.head(key).size) == (key, 10)
-        assert storage.read(key) == DIGITS
-        assert storage.read(key, 2, 4) == b"23"
-        assert b"".join(storage.stream(key)) == DIGITS
-        assert b"".join(storage.stream(key, 8)) == b"89"
-        storage.download(key, target)
-        assert target.read_bytes() == DIGITS
+        self.seed(storage.bucket, {key: f"0123{key}".encode() for key in keys})
+        for key in keys:
+            data = f"0123{key}".encode()
+            assert (storage.head(key).key, storage.head(key).size) == (key, len(data))
+            assert storage.read(key) == data
+            assert storage.read(key, 2, 4) == b"23"
+            assert b"".join(storage.stream(key)) == data
+            assert b"".join(storage.stream(key, 4)) == key.encode()
+            storage.download(key, target)
+            assert target.read_bytes() == data
 
     @pytest.mark.parametrize("data", [DIGITS, b"", LONG], ids=["digits", "empty", "long"])
     def test_a_download_makes_the_file_and_its_parents(self, storage: Storage, tmp_path: Path, data: bytes) -> None:

@@ -1,0 +1,68 @@
+"""``s3bids demo``: the whole way in one minute, without a network."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from .options import ALL, Choice, Connection, not_empty
+
+
+@click.command("demo")
+@click.argument("directory", metavar="[DIR]", default="s3bids-demo", callback=not_empty)
+def command(directory: str) -> int:
+    """Make a small study, download it, and show what came.
+
+    No network is used: the study is written to DIR/source, which stands for a bucket on S3, and downloaded to
+    DIR/download. Run it again to see that nothing is fetched twice. DIR is by default s3bids-demo.
+    """
+    from ..errors import DownloadError
+    from .outcome import exit_code, show_outcome, show_trouble
+    from .plan_view import overview, show_tables
+    from .render import out
+    from .study_argument import open_chosen
+
+    source = _written(Path(directory).absolute())
+    url = f"file://{source.as_posix()}"
+    target = Path(directory) / "download"
+    out(f"The study is at {url},", "a directory that stands for a bucket on S3.", "")
+    chosen = open_chosen(url, Connection(), Choice(derivatives=(ALL,)))
+    try:
+        report = chosen.study.download_dataset(target, derivatives=True)
+    except DownloadError as error:
+        report = error.report
+    show_trouble(report)
+    if report.plan is not None:
+        show_tables(overview(report.plan, chosen.study.layout), done=True)
+    show_outcome(chosen, report, target, as_json=False)
+    out("", "Next, try:", *(f"  {line}" for line in _commands(url, directory, str(target))))
+    return exit_code(report)
+
+
+def _written(directory: Path) -> Path:
+    """Write the study, unless it is there from an earlier time: its files then keep their age, as objects do."""
+    from ..storage.files import part_name
+    from ..testing.studies import write_study
+    from ..transfer.destination import check_directory
+
+    bucket = directory / "source" / "demo-bucket"
+    study = bucket / "study"
+    check_directory(bucket)
+    if not study.exists():
+        # Under another name first, so that half a study is never taken for a whole one.
+        unfinished = bucket.parent / part_name()
+        write_study(unfinished)
+        unfinished.rename(study)
+    return study
+
+
+def _commands(url: str, directory: str, target: str) -> list[str]:
+    some = str(Path(directory) / "some")
+    return [
+        f"s3bids ls {shlex.quote(url)} --files",
+        f"s3bids download {shlex.quote(url)} {shlex.quote(some)} --subjects 01 --suffix bold.nii.gz",
+        f"s3bids verify {shlex.quote(target)} --deep",
+        "s3bids studies",
+    ]

@@ -1,0 +1,87 @@
+"""What came of a download: a summary on stdout, what went wrong on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .program import Exit
+from .render import files_text, out, out_json, say, size_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..transfer.report import DownloadReport, Failure
+    from .study_argument import Chosen
+
+logger = logging.getLogger(__name__)
+
+#: Files of one kind of trouble that are named on the screen; ``--json`` and ``--log-file`` have all.
+MOST_NAMED = 100
+
+
+def exit_code(report: DownloadReport) -> Exit:
+    """Give the exit code of a download."""
+    if report.no_space:
+        return Exit.NO_SPACE
+    return Exit.DONE if is_complete(report) else Exit.FAILED
+
+
+def is_complete(report: DownloadReport) -> bool:
+    """Say whether every wanted file is here and checked."""
+    return not report.dry_run and report.failed == report.conflicts == 0
+
+
+def show_trouble(report: DownloadReport) -> None:
+    """Name the files that failed, and those that differ and were kept."""
+    _name(report.failed_files, "cannot be a file" if report.dry_run else "failed")
+    _name(report.conflicting_files, "differs, is kept")
+
+
+def _name(files: tuple[Failure, ...], what: str) -> None:
+    for number, file in enumerate(files):
+        attempts = f" ({file.attempts} attempts)" if file.attempts > 1 else ""
+        text = f"{what}: {file.key}: {file.reason}{attempts}"
+        logger.debug("%s", text)
+        if number < MOST_NAMED:
+            say(text)
+    if len(files) > MOST_NAMED:
+        say(f"{what}: and {len(files) - MOST_NAMED:,} more; --json or --log-file name them all")
+
+
+def show_outcome(chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool) -> None:
+    """Print the summary of a download."""
+    if as_json:
+        out_json(_outcome_json(chosen, report, directory))
+        return
+    planned = report.fetched + report.skipped + report.conflicts + report.failed
+    out(
+        f"fetched {files_text(report.fetched)}, {size_text(report.bytes)}, in {report.seconds:.1f} s; "
+        f"{report.skipped:,} complete already, {report.conflicts:,} in conflict, {report.failed:,} failed"
+    )
+    if is_complete(report):
+        out(f"complete: {files_text(planned)} in {directory}, all of them checked")
+        return
+    here = report.fetched + report.skipped
+    advice = "run the same command again to fetch what is missing" if report.failed else "see --overwrite"
+    out(f"not complete: {here:,} of {files_text(planned)} are in {directory}; {advice}")
+
+
+def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> dict[str, Any]:
+    return {
+        "study": chosen.study.study_id,
+        "source": chosen.location,
+        "directory": str(directory.absolute()),
+        "complete": is_complete(report),
+        "fetched": report.fetched,
+        "skipped": report.skipped,
+        "conflicts": report.conflicts,
+        "failed": report.failed,
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+        "failed_files": [failure._asdict() for failure in report.failed_files],
+        "conflicting_files": [failure._asdict() for failure in report.conflicting_files],
+    }
+
+
+__all__ = ["MOST_NAMED", "exit_code", "is_complete", "show_outcome", "show_trouble"]

@@ -1,0 +1,146 @@
+"""The commands, loaded when they are needed, and the one place where errors become a sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from enum import IntEnum
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import __version__
+from ..errors import S3BIDSError
+from .interrupts import INTERRUPTED, Terminated, watch_interrupts
+from .logs import set_up_logging
+from .render import say, set_up_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+#: The commands in the order of the help; each is a module of this package with a ``command``.
+COMMANDS = ("demo", "studies", "ls", "plan", "download", "verify")
+
+
+class Exit(IntEnum):
+    """What the program's exit code means."""
+
+    #: All wanted files are here and checked.
+    DONE = 0
+    #: Some files failed, or differ and were kept.
+    FAILED = 1
+    #: The command line, a study file, or what they name makes no sense; nothing was transferred.
+    USAGE = 2
+    #: Verification found a difference.
+    DIFFERENT = 3
+    #: No space or quota is left.
+    NO_SPACE = 4
+    #: Interrupted by Ctrl-C.
+    INTERRUPTED = 130
+    #: Ended by SIGTERM, as batch systems do.
+    TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is named, or when the help lists it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None if there is none of this name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__package__}.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def program(ctx: click.Context) -> None:
+    """Download BIDS studies from S3, or from a local directory that emulates it.
+
+    STUDY is a YAML file, the name of a shipped study (see `s3bids studies`), or an address such as
+    s3://openneuro.org/ds000102 or file:///root/bucket/prefix. Requests are unsigned unless you say otherwise.
+
+    Exit codes: 0 all wanted files are here and checked, 1 some failed or differ, 2 usage or configuration,
+    3 verification found a difference, 4 no space is left, 130 interrupted.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments
+        What stands behind the program's name.
+
+    Returns
+    -------
+    int
+        The exit code. No exception leaves this function.
+    """
+    set_up_streams()
+    set_up_logging()
+    watch_interrupts()
+    try:
+        result = program.main(args=list(arguments), prog_name="s3bids", standalone_mode=False)
+    except click.exceptions.Abort as error:
+        return _interrupted(error.__cause__)
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
+    except click.ClickException as error:
+        say(f"error: {_usage_text(error)}")
+        return Exit.USAGE
+    except S3BIDSError as error:
+        logger.debug("the command ended with an error", exc_info=True)
+        say(f"error: {error}")
+        return Exit.NO_SPACE if _lacks_space(error) else Exit.USAGE
+    except OSError as error:
+        logger.debug("the command ended with an error", exc_info=True)
+        say(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return Exit.NO_SPACE if _lacks_space(error) else Exit.FAILED
+    except Exception as error:
+        logger.debug("unexpected error", exc_info=True)
+        kind = type(error).__name__
+        say(f"error: unexpected {kind}: {error}; please report this with the file that --log-file writes")
+        return Exit.FAILED
+    return int(result or Exit.DONE)
+
+
+def _interrupted(cause: BaseException | None) -> int:
+    say(INTERRUPTED)
+    return Exit.TERMINATED if isinstance(cause, Terminated) else Exit.INTERRUPTED
+
+
+def _usage_text(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "s3bids"
+    return f"{error.format_message().rstrip('.')}; see {path} --help"
+
+
+def _lacks_space(error: BaseException) -> bool:
+    """Say whether an error, or the one below it, tells that a disk or a quota is full."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+__all__ = ["COMMANDS", "Exit", "LazyGroup", "program", "run"]

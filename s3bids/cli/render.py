@@ -1,0 +1,126 @@
+"""Text for people and JSON for programs: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_SECRET = re.compile(r"(?<=://)[^/@\s]*@")
+#: Lines that one write carries.
+_BATCH = 1000
+
+
+def set_up_streams() -> None:
+    """Let every text pass, whatever the encoding of the place: what it cannot show is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def plain(text: str) -> str:
+    r"""Give a text as one line that is safe to show on a terminal.
+
+    Names of objects are made by anybody: control characters, escape sequences and marks that turn the direction of
+    writing are escaped, and a password in an address is left out. ``--json`` has names as they are.
+
+    >>> print(plain("sub-1\x1b[2J.json"), plain("http://me:secret@host/"))
+    sub-1\x1b[2J.json http://***@host/
+    """
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return _SECRET.sub("***@", shown)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def say(text: str) -> None:
+    """Write one line for people on stderr."""
+    _write(sys.stderr, f"s3bids: {plain(text)}\n")
+
+
+def out(*lines: str) -> None:
+    """Write lines of a result on stdout."""
+    out_all(lines)
+
+
+def out_all(lines: Iterable[str]) -> None:
+    """Write many lines of a result on stdout."""
+    batch: list[str] = []
+    for line in lines:
+        batch.append(f"{plain(line)}\n")
+        if len(batch) == _BATCH:
+            _write(sys.stdout, "".join(batch))
+            batch.clear()
+    _write(sys.stdout, "".join(batch))
+
+
+def out_json(value: Any) -> None:
+    """Write a result as JSON on stdout; names are as they are, in ASCII."""
+    _write(sys.stdout, json.dumps(value, indent=2) + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; a reader that has gone away, as ``head`` does, is no error."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # What comes now goes nowhere, also what Python itself flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def size_text(size: float) -> str:
+    """Give a number of bytes for people.
+
+    >>> size_text(0), size_text(1023), size_text(1536), size_text(3 * 1024**3)
+    ('0 B', '1023 B', '1.5 KiB', '3.0 GiB')
+    """
+    if size < 1024:
+        return f"{size:.0f} B"
+    for unit in _UNITS:
+        size /= 1024
+        if size < 1024 or unit == _UNITS[-1]:
+            break
+    return f"{size:.1f} {unit}"
+
+
+def files_text(number: int) -> str:
+    """Give a number of files for people.
+
+    >>> files_text(1), files_text(20000)
+    ('1 file', '20,000 files')
+    """
+    return "1 file" if number == 1 else f"{number:,} files"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, texts: int = 1) -> list[str]:
+    r"""Lay rows out in columns: the first `texts` of them to the left, numbers and sizes to the right.
+
+    >>> print("\n".join(table(["name", "files"], [["raw", 1], ["derivative", 23]])))
+    name        files
+    raw             1
+    derivative     23
+    """
+    cells = [[_cell(value) for value in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(_padded(row, widths, texts)).rstrip() for row in cells]
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else plain(str(value))
+
+
+def _padded(row: Sequence[str], widths: Sequence[int], texts: int) -> list[str]:
+    left = [cell.ljust(width) for cell, width in zip(row[:texts], widths[:texts], strict=True)]
+    return left + [cell.rjust(width) for cell, width in zip(row[texts:], widths[texts:], strict=True)]
+
+
+__all__ = ["files_text", "out", "out_all", "out_json", "plain", "say", "set_up_streams", "size_text", "table"]

@@ -1,0 +1,111 @@
+"""From STUDY on the command line to a study: a YAML file, the name of a shipped study, or an address."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import StudyConfig, load_config, open_study, shipped_studies
+from ..errors import ConfigError, SubjectNotFoundError
+from ..storage.params import LocalFSParams, url_params
+from .options import ALL, Choice, Connection
+
+if TYPE_CHECKING:
+    from ..selection import DerivativeChoice
+    from ..study import S3BIDSStudy
+
+
+def config_of(study: str) -> StudyConfig:
+    """Find out which study is meant.
+
+    Raises
+    ------
+    ConfigError
+        If it is none: says what a study can be, and which shipped ones have similar names.
+    """
+    if "://" in study:
+        return _url_config(study)
+    shipped = shipped_studies()
+    is_path = study.endswith((".yaml", ".yml")) or os.path.basename(study) != study  # noqa: PTH119 - no Path: 'x/'
+    if is_path and not Path(study).is_dir():
+        return load_config(study)
+    if study in shipped:
+        return load_config(shipped[study])
+    if Path(study).is_file():
+        return load_config(study)
+    raise ConfigError(_unknown_text(study, list(shipped)))
+
+
+def _unknown_text(study: str, shipped: list[str]) -> str:
+    if Path(study).is_dir():
+        place = Path(study).absolute().as_posix()
+        return f"{study} is a directory; to use it as a study write file://{place}, to check a download s3bids verify"
+    near = difflib.get_close_matches(study, shipped, 3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"there is no study {study!r}; {hint}"
+        "Give a YAML file, a name that s3bids studies lists, or an address such as s3://bucket/prefix"
+    )
+
+
+def _url_config(url: str) -> StudyConfig:
+    params, prefix = url_params(url)
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in _last(prefix, params.bucket_name))
+    # A name that begins with a dot or hyphen would hide the directory, lead upwards, or look like an option.
+    name = name.lstrip("._-") or "study"
+    root = str(params.root_dir) if isinstance(params, LocalFSParams) else None
+    return StudyConfig(name=name, bucket=params.bucket_name, prefix=prefix, local_root=root)
+
+
+def _last(prefix: str, bucket: str) -> str:
+    return prefix.strip("/").rpartition("/")[2] or bucket
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study that is open, and what of it is wanted."""
+
+    study: S3BIDSStudy
+    derivatives: DerivativeChoice
+    suffix: str | None
+
+    @property
+    def location(self) -> str:
+        """Where the study really is: ``s3://bucket/prefix``, or the address of its local emulation."""
+        return f"{self.study.storage.location}/{self.study.s3_prefix}".rstrip("/")
+
+    def directory(self, given: str | None) -> Path:
+        """Give the directory of the download: by default the study's name in the working directory."""
+        return Path(self.study.study_id if given is None else given)
+
+
+def open_chosen(study: str, connection: Connection, choice: Choice) -> Chosen:
+    """Open a study with what was chosen on the command line, or else in its file."""
+    config = connection.applied_to(config_of(study))
+    names = choice.derivatives or config.derivatives
+    everything = names in ((ALL,), ("*",))
+    return Chosen(_with_subjects(config, choice.subjects), True if everything else list(names), choice.suffix)
+
+
+def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:
+    if not names:
+        return open_study(config)
+    if names == (ALL,):
+        return open_study(config, subjects=ALL)
+    try:
+        return open_study(config, subjects=names)
+    except SubjectNotFoundError:
+        # One number that is nobody's id says how many; with a leading zero it can only be an id.
+        if len(names) > 1 or not names[0].isdecimal() or names[0].startswith("0"):
+            raise
+        study = open_study(config, subjects=int(names[0]))
+        if len(study.subjects) < int(names[0]):
+            # More than there are: rather an id with a mistake in it than a way to say all.
+            raise
+        return study
+
+
+__all__ = ["Chosen", "config_of", "open_chosen"]

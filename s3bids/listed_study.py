@@ -1,0 +1,224 @@
+"""A study that is open: its subjects, its derivatives, and the catalog of a selection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from .bids.layouts import DERIVATIVES, Layout
+from .catalog import Catalog, joined
+from .dataset import DataSet
+from .downloading import check_suffix
+from .errors import ConfigError
+from .selection import (
+    FILES,
+    DerivativeChoice,
+    Selection,
+    SubjectChoice,
+    agnostic_rule,
+    as_index,
+    check_choice,
+    choose_subjects,
+    derivative_patterns,
+)
+from .storage.registry import open_storage
+from .subject import KeyTree, S3BIDSSubject, SubjectOwner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .storage.base import Storage
+    from .storage.params import LocalFSParams, S3Params
+    from .study import S3BIDSStudy
+
+
+class ListedStudy(SubjectOwner):
+    """What a study is and lists; :class:`~s3bids.study.S3BIDSStudy` adds the downloads, and describes the arguments."""
+
+    def __init__(
+        self,
+        study_id: str,
+        bucket: str,
+        s3_prefix: str = "",
+        subjects: SubjectChoice = None,
+        anon: bool = True,  # noqa: FBT001, FBT002 - the signature of s3bids 0.1.7
+        use_participants_tsv: bool = False,  # noqa: FBT001, FBT002
+        random_seed: int | None = None,
+        _subject_class: type[S3BIDSSubject] = S3BIDSSubject,
+        *,
+        storage: Storage | S3Params | LocalFSParams | None = None,
+        layout: str = Layout.NESTED,
+    ) -> None:
+        _check_types(
+            (("study_id", study_id, str), ("bucket", bucket, str), ("s3_prefix", s3_prefix, str)),
+            (("anon", anon, bool), ("use_participants_tsv", use_participants_tsv, bool)),
+        )
+        seed = None if random_seed is None else as_index(random_seed)
+        if random_seed is not None and seed is None:
+            raise TypeError(f"random_seed must be an integer or None, not {type(random_seed).__name__}")
+        if s3_prefix and not s3_prefix.strip("/"):
+            raise ConfigError(f"s3_prefix is {s3_prefix!r}; use '' for the top of the bucket")
+        if "/" in bucket:
+            raise ConfigError(f"bucket is {bucket!r}; give the bucket's name alone, and the rest as s3_prefix")
+        check_choice(subjects, seed)
+        if layout not in list(Layout):
+            raise ConfigError(f"layout is {layout!r}; choose from {', '.join(Layout)}")
+        self._study_id = study_id
+        self._anon = anon
+        self._use_participants_tsv = use_participants_tsv
+        self._random_seed = seed
+        self._subject_class = _subject_class
+        self._data_set = DataSet(open_storage(bucket, storage, anon=anon), s3_prefix.strip("/"), Layout(layout))
+        self._known: dict[str, Any] = {}
+        self._local_directories: list[str] = []
+        self._root = self._data_set.root()
+        self._all_subjects = self._list_all_subjects()
+        chosen = choose_subjects(self._all_subjects, subjects, seed)
+        self._subjects = [self._get_subject(subject) for subject in chosen]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(study_id={self.study_id}, bucket={self.bucket}, s3_prefix={self.s3_prefix})"
+
+    @property
+    def study_id(self) -> str:
+        """The name of the study."""
+        return self._study_id
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self._data_set.storage.bucket
+
+    @property
+    def s3_prefix(self) -> str:
+        """The root of the data set in the bucket, without outer slashes."""
+        return self._data_set.prefix
+
+    @property
+    def storage(self) -> Storage:
+        """Where the study is."""
+        return self._data_set.storage
+
+    @property
+    def layout(self) -> Layout:
+        """How raw data and derivatives are arranged."""
+        return self._data_set.layout
+
+    @property
+    def anon(self) -> bool:
+        """Whether requests are unsigned."""
+        return self._anon
+
+    @property
+    def use_participants_tsv(self) -> bool:
+        """Whether only subjects of the participant table are considered."""
+        return self._use_participants_tsv
+
+    @property
+    def random_seed(self) -> int | None:
+        """The seed that shuffled the subjects."""
+        return self._random_seed
+
+    @property
+    def subjects(self) -> list[S3BIDSSubject]:
+        """The chosen subjects, in the order of the selection."""
+        return self._subjects
+
+    @property
+    def local_directories(self) -> list[str]:
+        """The directories that files were downloaded to, in order of use."""
+        return self._local_directories
+
+    @property
+    def derivative_types(self) -> list[str]:
+        """The derivatives: ``bucket/prefix/derivatives/name``, or the name alone with a subject-first layout.
+
+        Sorted; listed on first use.
+        """
+        return self._get_derivative_types()
+
+    @property
+    def non_sub_s3_keys(self) -> KeyTree:
+        """What lies at the root and belongs to no subject, as ``bucket/key``; directories stand for their content.
+
+        ``{'raw': [...], 'derivatives': [[...], ...]}`` with one inner list for each of :attr:`derivative_types`; with a
+        subject-first layout one flat list. Listed on first use.
+        """
+        if "non_sub" not in self._known:
+            self._known["non_sub"] = self._get_non_subject_s3_keys()
+        found: KeyTree = self._known["non_sub"]
+        return found
+
+    @property
+    def _derivative_names(self) -> list[str]:
+        if "derivatives" not in self._known:
+            self._known["derivatives"] = self._data_set.derivative_names(self._root)
+        names: list[str] = self._known["derivatives"]
+        return names
+
+    def _derivative_type(self, name: str) -> str:
+        if self.layout is Layout.SUBJECT_FIRST:
+            return name
+        return f"{self.bucket}/{self._data_set.key(f'{DERIVATIVES}/{name}')}"
+
+    def _get_derivative_types(self) -> list[str]:
+        return [self._derivative_type(name) for name in self._derivative_names]
+
+    def _get_subject(self, subject_id: str) -> S3BIDSSubject:
+        return self._subject_class(subject_id=subject_id, study=cast("S3BIDSStudy", self))
+
+    def _list_all_subjects(self) -> list[str]:
+        """Give all subjects: the directories, and with the participant table those that it lists too."""
+        if self.use_participants_tsv:
+            return self._data_set.listed_participants(self._root)
+        return self._root.subjects
+
+    def _get_non_subject_s3_keys(self) -> KeyTree:
+        data_set, root = self._data_set, self._root
+        raw = data_set.non_subject_keys("", root, leave_out=DERIVATIVES)
+        if DERIVATIVES not in root.directories:
+            return {"raw": raw, "derivatives": []}
+        if self.layout is Layout.SUBJECT_FIRST:
+            return {"raw": raw, "derivatives": data_set.non_subject_keys(DERIVATIVES, data_set.level(DERIVATIVES))}
+        places = (f"{DERIVATIVES}/{name}" for name in self._derivative_names)
+        return {
+            "raw": raw,
+            "derivatives": [data_set.non_subject_keys(place, data_set.level(place)) for place in places],
+        }
+
+    def _patterns(self, include: DerivativeChoice) -> tuple[str, ...]:
+        patterns = derivative_patterns(include)
+        if any("/" in pattern for pattern in patterns):
+            # An element of derivative_types stands for its own name; listing them is needed only to know it.
+            return derivative_patterns(include, self.derivative_types)
+        return patterns
+
+    def _selection(
+        self,
+        subjects: Sequence[S3BIDSSubject],
+        root: object,
+        derivatives: DerivativeChoice = False,  # noqa: FBT002 - one of the choices that users have
+        derivative_root: tuple[str, ...] | str = (),
+        suffix: str | None = None,
+    ) -> Selection:
+        check_suffix(suffix)
+        ids = tuple(subject.subject_id for subject in subjects)
+        rule = FILES if root == FILES else agnostic_rule(root)
+        return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
+
+    def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
+        """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""
+        self._root = self._data_set.root()
+        chosen = {subject.subject_id: subject._chosen_keys(selection.derivatives) for subject in subjects}
+        own = [key for keys in chosen.values() for key in keys or () if key.endswith(selection.suffix or "")]
+        listed = tuple(subject for subject, keys in chosen.items() if keys is None)
+        catalog = self._data_set.catalog(replace(selection, subjects=listed), self._root)
+        if not own:
+            return catalog
+        return joined(catalog, self._data_set.key_catalog(own))
+
+
+def _check_types(*groups: tuple[tuple[str, object, type], ...]) -> None:
+    for name, value, kind in (item for group in groups for item in group):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")

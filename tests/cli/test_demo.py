@@ -1,0 +1,55 @@
+"""``s3bids demo``: the embedded study, from nothing to a checked download."""
+
+import shlex
+
+import pytest
+
+
+def test_the_demo_shows_what_came_and_what_to_try(run, work):
+    found = run("demo", code=0)
+    assert found.err == ""
+    assert "fetched 61 files" in found.out
+    assert "complete: 61 files in s3bids-demo/download, all of them checked" in found.out
+    for name in ("sub-01", "sub-02", "sub-10", "anat", "dwi", "fmap", "func", "fmriprep-mini"):
+        assert f"\n{name} " in found.out
+    assert (work / "s3bids-demo" / "download" / "sub-01" / "anat" / "sub-01_T1w.nii.gz").is_file()
+    assert [path.name for path in work.iterdir()] == ["s3bids-demo"]
+
+
+def test_a_second_run_fetches_nothing(run):
+    run("demo", "mine", code=0)
+    assert "fetched 0 files, 0 B" in (found := run("demo", "mine", code=0)).out
+    assert "61 complete already" in found.out
+
+
+def test_the_commands_to_try_work(run):
+    advice = run("demo", "my demo", code=0).out.partition("Next, try:\n")[2].splitlines()
+    commands = [shlex.split(line) for line in advice]
+    assert [words[:2] for words in commands] == [
+        ["s3bids", "ls"],
+        ["s3bids", "download"],
+        ["s3bids", "verify"],
+        ["s3bids", "studies"],
+    ]
+    for words in commands:
+        assert run(*words[1:], code=0).out != ""
+
+
+def test_a_file_in_the_way_is_named(refused, work):
+    (work / "file").touch()
+    assert str(work / "file") in refused("demo", "file")
+
+
+def test_a_demo_that_was_changed_is_shown_and_kept(run, work):
+    run("demo", "mine", code=0)
+    changed = work / "mine" / "download" / "README.md"
+    changed.write_text("mine " * 500)
+    found = run("demo", "mine", code=1)
+    assert "differs, is kept: study/README.md" in found.err
+    assert changed.read_text().startswith("mine")
+
+
+@pytest.mark.parametrize("where", ["a/b/c", "süß"])
+def test_the_demo_goes_where_it_is_told(run, work, where):
+    run("demo", where, code=0)
+    assert (work / where / "download" / "dataset_description.json").is_file()

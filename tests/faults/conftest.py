@@ -1,0 +1,281 @@
+"""A storage that misbehaves by script, and a way to run downloads from it without waiting."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import inspect
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections import defaultdict, deque
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from s3bids.errors import ObjectChangedError, ObjectNotFoundError
+from s3bids.storage.base import CHUNK_BYTES, Storage
+from s3bids.storage.files import is_part
+from s3bids.transfer.download import Options, download
+from s3bids.transfer.engine import run_transfers
+from s3bids.transfer.fetch import Settings
+from s3bids.transfer.manifest import read_records
+from s3bids.transfer.plan import Action, Transfer, Wanted
+from s3bids.transfer.progress import Received
+from s3bids.transfer.retry import Retry
+
+
+def md5(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+class ScriptedStorage:
+    """Objects in memory, handed out in small pieces; what each GET does can be scripted, the rest serve rightly.
+
+    A script is a queue for each key: one entry for each GET, taken in order.
+    """
+
+    bucket = "scripted"
+    location = "s3://scripted"
+
+    def __init__(self, objects, *, etags=None, piece=4):
+        self.objects = dict(objects)
+        #: Key -> ETag; the MD5 unless given.
+        self.etags = {key: md5(data) for key, data in self.objects.items()} | (etags or {})
+        #: The key of every GET, in order.
+        self.gets = []
+        self._piece = piece
+        self._script = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def wanted(self):
+        """Give what a listing says now, as the columns that a plan is made of."""
+        keys = sorted(self.objects)
+        return Wanted(
+            keys,
+            [key.removeprefix("ds/") for key in keys],
+            [len(self.objects[key]) for key in keys],
+            [self.etags[key] for key in keys],
+            [math.nan] * len(keys),
+        )
+
+    def transfers(self, action=Action.FETCH):
+        wanted = self.wanted()
+        columns = zip(wanted.keys, wanted.targets, wanted.sizes, wanted.etags, wanted.modified, strict=True)
+        return [Transfer(*row, action, "the note") for row in columns]
+
+    def fails(self, key, error, *, times=1, after=0):
+        """Let the next GETs of a key raise an error once some bytes have come."""
+
+        def pieces(data):
+            yield from self._pieces(data[:after])
+            raise error
+
+        self._add(key, pieces, times)
+
+    def cuts(self, key, length, *, times=1):
+        """Let the body end early, as if it were whole."""
+        self._add(key, lambda data: self._pieces(data[:length]), times)
+
+    def serves(self, key, body, *, times=1):
+        """Let another body come."""
+        self._add(key, lambda data: self._pieces(body), times)
+
+    def flips(self, key, position, *, times=1):
+        """Invert one byte of the body."""
+
+        def pieces(data):
+            changed = bytearray(data)
+            changed[position] ^= 0xFF
+            return self._pieces(bytes(changed))
+
+        self._add(key, pieces, times)
+
+    def calls(self, key, function, *, after=0, times=1):
+        """Call a function when some bytes have come, then go on rightly."""
+
+        def pieces(data):
+            yield from self._pieces(data[:after])
+            function()
+            yield from self._pieces(data[after:])
+
+        self._add(key, pieces, times)
+
+    def never_ends(self, key):
+        """Let the body go on for ever, a byte at a time: only an interruption ends the transfer."""
+
+        def pieces(data):
+            while True:
+                yield b"x"
+
+        self._add(key, pieces, 1)
+
+    def _add(self, key, pieces, times):
+        assert key in self.objects, "a script for a key that nobody asks for"
+        self._script[key].extend([pieces] * times)
+
+    def forget_script(self):
+        """Say that not every key of the script was to be asked for."""
+        self._script.clear()
+
+    @property
+    def unused(self):
+        """Keys whose script was not played to its end."""
+        return [key for key, entries in self._script.items() if entries]
+
+    def stream(self, key, start=0, if_match=None, *, chunk_size=CHUNK_BYTES):
+        del chunk_size
+        assert start == 0
+        with self._lock:
+            self.gets.append(key)
+            scripted = self._script[key].popleft() if self._script[key] else None
+        if key not in self.objects:
+            raise ObjectNotFoundError(f"cannot read {self.location}/{key}: there is no such object")
+        if if_match is not None and if_match != self.etags[key]:
+            raise ObjectChangedError(f"cannot read {self.location}/{key}: the object has changed")
+        yield from (scripted or self._pieces)(self.objects[key])
+
+    def _pieces(self, data):
+        for start in range(0, len(data), self._piece):
+            yield data[start : start + self._piece]
+
+
+# It stands for a Storage: if the protocol changes, what is tested with it must change too.
+assert list(inspect.signature(ScriptedStorage.stream).parameters) == list(inspect.signature(Storage.stream).parameters)
+
+
+class Runner:
+    """Run downloads into one directory, and remember waits and events."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.waits = []
+        self.events = []
+        self.retry = Retry(sleep=self.waits.append, uniform=lambda low, high: high)
+
+    def download(self, storage, *, directory=None, wanted=None, **options):
+        chosen = {"retry": self.retry, "emit": self.events.append, "now": lambda: 1_700_000_000.0, **options}
+        wanted = storage.wanted() if wanted is None else wanted
+        return download(storage, wanted, directory or self.directory, Options(**chosen))
+
+    def transfers(self, storage, transfers, *, emit=None, **settings):
+        """Carry out transfers, without a plan; give the iterator of results."""
+        chosen = replace(Settings(self.directory, retry=self.retry), **settings)
+        return run_transfers(storage, transfers, chosen, emit or self.events.append, now=lambda: 1.0)
+
+    @property
+    def received(self):
+        """Bytes that a bar would show at the end."""
+        return sum(event.bytes for event in self.events if isinstance(event, Received))
+
+    @property
+    def records(self):
+        return read_records(self.directory)
+
+    def files(self):
+        """Give the files of the directory without our own records: path -> bytes."""
+        paths = [path for path in self.directory.rglob("*") if path.is_file()]
+        names = {path.relative_to(self.directory).as_posix(): path for path in paths}
+        return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".s3bids/")}
+
+    def parts(self):
+        return [path for path in self.directory.rglob("*") if is_part(path.name)]
+
+
+@pytest.fixture
+def make_storage():
+    """Make scripted storages; every script must have been played to its end when the test is over."""
+    made = []
+
+    def make(objects, **options):
+        if not isinstance(objects, dict):
+            objects = {f"ds/{number:03}": f"content {number}".encode() * 3 for number in range(objects)}
+        made.append(ScriptedStorage(objects, **options))
+        return made[-1]
+
+    yield make
+    assert [storage.unused for storage in made if storage.unused] == []
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A runner; whatever happened, no unfinished file may be left when the test is over."""
+    runner = Runner(tmp_path / "copy")
+    yield runner
+    assert runner.parts() == []
+
+
+@pytest.fixture
+def dead_part():
+    """The name of an unfinished file whose process has ended."""
+    code = "from s3bids.storage.files import part_name; print(part_name())"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def living_part():
+    """The name of an unfinished file whose process runs as long as the test."""
+    code = "from s3bids.storage.files import part_name; print(part_name(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.communicate("\n")
+
+
+class Disk:
+    """How many bytes of downloaded files still fit, and the error that the next one meets."""
+
+    def __init__(self):
+        self.left = math.inf
+        self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._lock = threading.Lock()
+
+    def take(self, size):
+        with self._lock:
+            if self.left < size:
+                raise self.error
+            self.left -= size
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """The disk that files are downloaded to."""
+    found = Disk()
+    real_open = Path.open
+
+    def opened(path, mode="r", *args, **kwargs):
+        file = real_open(path, mode, *args, **kwargs)
+        return _WatchedFile(file, found) if mode == "xb" else file
+
+    monkeypatch.setattr(Path, "open", opened)
+    return found
+
+
+class _WatchedFile:
+    """An open file whose bytes are counted by the disk."""
+
+    def __init__(self, file, disk):
+        self._file, self._disk = file, disk
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def tell(self):
+        return self._file.tell()
+
+    def write(self, data):
+        self._disk.take(len(data))
+        return self._file.write(data)

@@ -1,0 +1,112 @@
+import math
+import subprocess
+import sys
+
+import joblib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3bids.storage import LocalFSParams, LocalStorage
+from s3bids.transfer import parallel
+from s3bids.transfer.fetch import Settings
+from s3bids.transfer.parallel import cut_into_tasks, run, worker_count
+from s3bids.transfer.plan import Action, Transfer
+from s3bids.transfer.progress import Finished, Received
+from s3bids.transfer.report import Status
+
+MIB = 1024 * 1024
+
+
+def transfers_of(sizes):
+    return [Transfer(f"k{n}", f"k{n}", size, None, math.nan, Action.FETCH, "") for n, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tasks"),
+    [
+        ([], []),
+        ([0], [1]),
+        ([1] * 256, [256]),
+        ([1] * 257, [256, 1]),
+        ([1] * 1000, [256, 256, 256, 232]),
+        ([256 * MIB, 1], [1, 1]),
+        ([256 * MIB - 1, 1], [2]),
+        ([1, 256 * MIB], [1, 1]),
+        ([1000 * MIB] * 3, [1, 1, 1]),
+        ([1, 1000 * MIB, 1, 1], [1, 1, 2]),
+        ([100 * MIB] * 5, [2, 2, 1]),
+    ],
+)
+def test_tasks_are_neither_long_nor_large(sizes, tasks):
+    assert [len(task) for task in cut_into_tasks(transfers_of(sizes))] == tasks
+
+
+@given(st.lists(st.integers(0, 400 * MIB), max_size=600))
+def test_nothing_is_lost_doubled_or_moved_by_cutting(sizes):
+    transfers = transfers_of(sizes)
+    tasks = list(cut_into_tasks(iter(transfers)))
+    assert [transfer for task in tasks for transfer in task] == transfers
+    for task in tasks:
+        assert 1 <= len(task) <= 256
+        assert len(task) == 1 or sum(transfer.size for transfer in task) <= 256 * MIB
+
+
+def test_tasks_are_cut_as_they_are_needed():
+    """A plan of a million rows is not turned into objects at once."""
+    taken = []
+
+    def rows():
+        for transfer in transfers_of([1] * 2000):
+            taken.append(transfer)
+            yield transfer
+
+    next(cut_into_tasks(rows()))
+    assert len(taken) == 257
+
+
+@pytest.fixture
+def storage(tmp_path):
+    folder = tmp_path / "root" / "bucket"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f"k{number}").write_bytes(bytes([number]) * number)
+    return LocalStorage(LocalFSParams(True, tmp_path / "root", "me", "bucket"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"), [("sequential", 1), ("threading", None), ("threading", 2)], ids=lambda value: str(value)
+)
+def test_the_work_is_the_same_however_it_is_spread(storage, tmp_path, monkeypatch, backend, n_jobs):
+    monkeypatch.setattr(parallel, "_TASK_FILES", 2)
+    events = []
+    directory = tmp_path / "copy"
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        transfers = transfers_of(range(5))
+        results = list(run(storage, transfers, Settings(directory), events.append, n_jobs=n_jobs))
+    assert sorted((result.key, result.status, result.bytes) for result in results) == [
+        (f"k{number}", Status.FETCHED, number) for number in range(5)
+    ]
+    assert sum(event.bytes for event in events if isinstance(event, Received)) == 10
+    assert sorted(event.result.key for event in events if isinstance(event, Finished)) == [f"k{n}" for n in range(5)]
+    assert {path.name: path.read_bytes() for path in directory.glob("k*")} == {
+        f"k{number}": bytes([number]) * number for number in range(5)
+    }
+
+
+def test_workers_are_counted_as_joblib_counts_them():
+    assert worker_count(1) == 1
+    assert worker_count(3) == 3
+    assert worker_count(-1) == joblib.cpu_count()
+    assert worker_count(None) == 1
+    with joblib.parallel_config(n_jobs=3):
+        assert worker_count(None) == 3
+        assert worker_count(1) == 1
+
+
+def test_one_process_needs_no_joblib():
+    code = (
+        "import sys; from s3bids.transfer.parallel import worker_count; "
+        "assert worker_count(None) == worker_count(1) == 1; assert 'joblib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
