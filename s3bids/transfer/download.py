@@ -112,7 +112,8 @@ def _record_without_transfer(location: str, plan: Plan, directory: Path, name: s
         for index in plan.adopted:
             transfer = plan.row(index)
             mtime_ns = (directory / transfer.target).stat().st_mtime_ns
-            md5 = etag_md5(transfer.etag)
+            # Of an object without bytes the ETag was not compared, and may be no MD5.
+            md5 = etag_md5(transfer.etag) if transfer.size else None
             digests = {"md5": md5} if md5 else {}
             manifest.add(record_of(location, transfer, mtime_ns, digests))
         for transfer in plan.rows(Action.REFUSE):

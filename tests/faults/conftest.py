@@ -163,14 +163,14 @@ class Runner:
         self.retry = Retry(sleep=self.waits.append, uniform=lambda low, high: high)
 
     def download(self, storage, *, directory=None, wanted=None, **options):
-        chosen = {"retry": self.retry, "emit": self.events.append, "now": lambda: 1_700_000_000.0, **options}
+        chosen = {"retry": self.retry, "emit": self.events.append, **options}
         wanted = storage.wanted() if wanted is None else wanted
         return download(storage, wanted, directory or self.directory, Options(**chosen))
 
     def transfers(self, storage, transfers, *, emit=None, **settings):
         """Carry out transfers, without a plan; give the iterator of results."""
         chosen = replace(Settings(self.directory, retry=self.retry), **settings)
-        return run_transfers(storage, transfers, chosen, emit or self.events.append, now=lambda: 1.0)
+        return run_transfers(storage, transfers, chosen, emit or self.events.append)
 
     @property
     def received(self):
