@@ -18,7 +18,7 @@ pytest.register_assert_rewrite("s3bids.testing.conformance")
 EXPECTED_SKIPS = 0
 BIDS_EXAMPLES = Path(__file__).parents[2] / "shared" / "data" / "bids-examples"
 
-_CLEARED_VARIABLES = ("AWS_", "S3_", "LOCAL_FS", "S3BIDS_", "RCLONE_", "MOTO_")
+_CLEARED_VARIABLES = ("AWS_", "S3_", "LOCAL_FS", "S3BIDS_", "RCLONE_", "MOTO_", "XDG_")
 _SERIAL = itertools.count(1)
 
 
@@ -50,23 +50,22 @@ def bucket_name():
     return f"bucket-{next(_SERIAL):04}"
 
 
-@pytest.fixture(scope="session")
-def empty_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory):
+    """No credentials, no endpoints, no proxies, no home of the person who runs the tests.
 
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, empty_home):
-    """No credentials, no endpoints, no proxies, no home of the person who runs the tests."""
-    for name in list(os.environ):  # noqa: TID251 - emptied here, read nowhere
-        if name.startswith(_CLEARED_VARIABLES) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(empty_home / "no-aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(empty_home / "no-aws-credentials"))
-    monkeypatch.setenv("HOME", str(empty_home))
-    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    For the whole run, since servers and their clients outlive a test; what a test sets by monkeypatch goes with it.
+    """
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):  # noqa: TID251 - emptied here, read nowhere
+            if name.startswith(_CLEARED_VARIABLES) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", str(home / "no-aws-config"))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "no-aws-credentials"))
+        patch.setenv("HOME", str(home))
+        yield
 
 
 @pytest.fixture

@@ -72,7 +72,10 @@ READS_ENVIRONMENT = "storage.params"
 #: The hooks that whoever tests a storage of his own must fill in: not for calling, so not unfinished.
 HAS_HOOKS = "testing.conformance.rig"
 
-HEAVY = "boto3 botocore s3fs obstore nibabel numpy pandas joblib tqdm pydantic yaml bidsschematools".split()
+HEAVY = [
+    "boto3", "botocore", "s3fs", "obstore", "nibabel", "numpy", "pandas", "joblib", "tqdm", "pydantic", "yaml",
+    "bidsschematools",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Server:
 
 @contextmanager
 def moto_server() -> Iterator[Server]:
-    """Run moto's S3 in memory: it takes any credentials, and unsigned requests.
+    """Run moto's S3 in memory: it takes any credentials; unsigned requests read what is put with ``ACL="public-read"``.
 
     Raises
     ------

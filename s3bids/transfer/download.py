@@ -88,16 +88,17 @@ def download(storage: Storage, wanted: Wanted, directory: Path, options: Options
     if options.dry_run:
         return _report(plan, [], time.perf_counter() - started, dry_run=True)
     remove_abandoned(found.abandoned)
-    results = list(_carry_out(storage, plan, directory, options))
+    results = list(_carry_out(storage, plan, found, directory, options))
     report = _report(plan, results, time.perf_counter() - started)
     _warn_of_conflicts(report, directory)
     return report
 
 
-def _carry_out(storage: Storage, plan: Plan, directory: Path, options: Options) -> Iterator[Result]:
+def _carry_out(storage: Storage, plan: Plan, found: Destination, directory: Path, options: Options) -> Iterator[Result]:
     name = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now())) + f"-{os.urandom(3).hex()}"
     settings = Settings(directory, options.verify, options.retry, run=name)
-    _record_without_transfer(storage.location, plan, directory, name, options.now)
+    with ManifestWriter(directory, writer_name(name), now=options.now) as manifest:
+        _record_without_transfer(manifest, storage.location, plan, found)
     options.emit(Started(plan.count(*FETCHING), plan.bytes_to_fetch))
     try:
         if plan.count(*FETCHING):
@@ -106,18 +107,16 @@ def _carry_out(storage: Storage, plan: Plan, directory: Path, options: Options) 
         options.emit(Ended())
 
 
-def _record_without_transfer(location: str, plan: Plan, directory: Path, name: str, now: Callable[[], float]) -> None:
+def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan, found: Destination) -> None:
     """Record the files that turned out to be complete, and the keys that are refused."""
-    with ManifestWriter(directory, writer_name(name), now=now) as manifest:
-        for index in plan.adopted:
-            transfer = plan.row(index)
-            mtime_ns = (directory / transfer.target).stat().st_mtime_ns
-            # Of an object without bytes the ETag was not compared, and may be no MD5.
-            md5 = etag_md5(transfer.etag) if transfer.size else None
-            digests = {"md5": md5} if md5 else {}
-            manifest.add(record_of(location, transfer, mtime_ns, digests))
-        for transfer in plan.rows(Action.REFUSE):
-            manifest.fail(transfer.target, transfer.key, transfer.note, 0)
+    for index in plan.adopted:
+        transfer = plan.row(index)
+        # Of an object without bytes the ETag was not compared, and may be no MD5.
+        md5 = etag_md5(transfer.etag) if transfer.size else None
+        mtime_ns = found.files[transfer.target].mtime_ns
+        manifest.add(record_of(location, transfer, mtime_ns, {"md5": md5} if md5 else {}))
+    for transfer in plan.rows(Action.REFUSE):
+        manifest.fail(transfer.target, transfer.key, transfer.note, 0)
 
 
 def _report(plan: Plan, results: list[Result], seconds: float, *, dry_run: bool = False) -> DownloadReport:

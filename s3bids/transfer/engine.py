@@ -135,9 +135,7 @@ class _Pool:
     def _work(self) -> None:
         try:
             while (transfer := self._take()) is not None:
-                self._answers.put(
-                    fetch(self._storage, transfer, self._settings, self._answers.put, self._check_stop)
-                )
+                self._answers.put(fetch(self._storage, transfer, self._settings, self._answers.put, self._check_stop))
         except Interrupted:
             pass
         except BaseException as error:  # noqa: BLE001 - a listing that fails inside the iterator is raised by messages()

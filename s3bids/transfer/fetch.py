@@ -122,6 +122,8 @@ def _fetch_once(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.parent / part_name()
     hashes = hashes_for(transfer.etag, settings.verify)
+    # The time belongs to the bytes that were checked: whoever changes the file from here on makes it their own.
+    mtime_ns = target.stat().st_mtime_ns if transfer.action is Action.COMPARE else None
     try:
         with part.open("xb") as file:
             for piece in _pieces(storage, transfer, target):
@@ -132,9 +134,9 @@ def _fetch_once(
                 counted.add(len(piece))
             size = file.tell()
         digests = _checked(transfer, size, hashes)
-        if transfer.action is not Action.COMPARE:
+        if mtime_ns is None:
+            mtime_ns = part.stat().st_mtime_ns
             _take_name(part, target, transfer)
-        mtime_ns = target.stat().st_mtime_ns
     finally:
         part.unlink(missing_ok=True)
     return record_of(storage.location, transfer, mtime_ns, digests)

@@ -421,6 +421,53 @@ def test_files_that_others_brought_are_adopted(make_storage, run):
     assert list((run.directory / STATE_FOLDER).iterdir()) == manifests
 
 
+def test_a_file_that_is_changed_the_moment_it_is_there_is_not_taken_for_ours(make_storage, run, monkeypatch):
+    storage = one(make_storage)
+    real = fetch_module._take_name
+
+    def and_somebody_writes(part, target, transfer):
+        real(part, target, transfer)
+        target.write_bytes(b"X" * len(DATA))
+        os.utime(target, ns=(1, 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch_module, "_take_name", and_somebody_writes)
+        run.download(storage)
+    report = run.download(storage)
+    assert (report.conflicts, report.skipped) == (1, 0)
+    assert run.files() == {"x": b"X" * len(DATA)}
+
+
+def test_a_file_that_is_changed_while_it_is_compared_is_not_taken_for_ours(make_storage, run):
+    storage = one(make_storage, etags={"ds/x": PARTS})
+    run.directory.mkdir()
+    path = run.directory / "x"
+    path.write_bytes(DATA)
+
+    def somebody_writes():
+        path.write_bytes(DATA[:8] + b"X" * 8)
+        os.utime(path, ns=(1, 1))
+
+    storage.calls("ds/x", somebody_writes, after=len(DATA))
+    run.download(storage)
+    assert run.download(storage).conflicts == 1
+
+
+def test_a_file_that_is_changed_after_the_plan_is_not_adopted(make_storage, run):
+    storage = one(make_storage)
+    run.directory.mkdir()
+    path = run.directory / "x"
+    path.write_bytes(DATA)
+
+    def clock():
+        path.write_bytes(b"X" * len(DATA))
+        os.utime(path, ns=(1, 1))
+        return 1.0
+
+    assert run.download(storage, now=clock).skipped == 1
+    assert run.download(storage).conflicts == 1
+
+
 @pytest.mark.parametrize("etag", ["md5", "D41D8CD98F00B204E9800998ECF8427E", PARTS, "a" * 32, None])
 def test_an_object_without_bytes_makes_no_request(make_storage, run, etag):
     storage = one(make_storage, b"", etags=None if etag == "md5" else {"ds/x": etag})
@@ -703,9 +750,13 @@ def in_threads(number, work):
 def test_two_runs_on_one_directory_end_intact(make_storage, run):
     storage = make_storage(40)
     barrier = threading.Barrier(2)
-    # Both have made their plans, in which every file is to be fetched, before either goes on.
-    storage.calls("ds/000", lambda: barrier.wait(10), times=2)
-    reports = in_threads(2, lambda index: run.download(storage, emit=lambda event: None))
+
+    def emit(event):
+        # Both have made their plans, in which every file is to be fetched, before either goes on.
+        if isinstance(event, Started):
+            barrier.wait(10)
+
+    reports = in_threads(2, lambda index: run.download(storage, emit=emit))
     assert [(report.fetched, report.failed, report.conflicts) for report in reports] == [(40, 0, 0)] * 2
     assert run.files() == contents(storage)
     assert set(run.records) == set(contents(storage))

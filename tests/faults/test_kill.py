@@ -69,8 +69,10 @@ def study(rclone, bucket_name):
         path = rclone.root / bucket_name / "ds" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    rclone.refresh()
     yield Study(rclone.url, bucket_name, files)
     shutil.rmtree(rclone.root / bucket_name)
+    rclone.refresh()
 
 
 def present(directory):

@@ -53,6 +53,7 @@ def open_study(name: str, params: S3Params | LocalFSParams) -> S3BIDSStudy:
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_data_set_served_by_rclone_arrives_whole_and_is_not_fetched_again(name, bids_examples, rclone, tmp_path):
     shutil.copytree(bids_examples / name, rclone.root / BUCKET / name, dirs_exist_ok=True)
+    rclone.refresh()
     with Proxy(rclone.url) as proxy:
         study = open_study(name, S3Params(BUCKET, proxy.url, anon=True))
         first = study.download_dataset(tmp_path / name, derivatives=True)

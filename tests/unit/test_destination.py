@@ -132,7 +132,7 @@ def test_a_directory_is_made_where_it_can_be(tmp_path):
 @pytest.mark.parametrize("name", ["file", "file/below", "file/far/below"])
 def test_a_file_in_the_way_is_named_and_stays(tmp_path, name):
     write(tmp_path / "file")
-    with pytest.raises(DestinationError, match="cannot download to .*file"):
+    with pytest.raises(DestinationError, match=r"cannot download to .*file"):
         check_directory(tmp_path / name)
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"data"

@@ -35,7 +35,7 @@ def tree(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-class Boom(Exception):
+class BoomError(Exception):
     pass
 
 
@@ -60,7 +60,7 @@ def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert target.read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("error", [Boom, OSError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("error", [BoomError, OSError, KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_a_failure_leaves_nothing(tmp_path, error):
     with pytest.raises(error), atomic_file(tmp_path / "a" / "b" / "x") as file:
         file.write(b"con")
@@ -72,16 +72,16 @@ def test_a_failure_leaves_the_old_file_and_directories_that_were_there(tmp_path)
     target = tmp_path / "a" / "x"
     target.parent.mkdir()
     target.write_bytes(b"old")
-    with pytest.raises(Boom), atomic_file(target):
-        raise Boom
+    with pytest.raises(BoomError), atomic_file(target):
+        raise BoomError
     assert tree(tmp_path) == ["a", "a/x"]
     assert target.read_bytes() == b"old"
 
 
 def test_a_failure_leaves_what_others_put_beside_it(tmp_path):
-    with pytest.raises(Boom), atomic_file(tmp_path / "a" / "b" / "x"):
+    with pytest.raises(BoomError), atomic_file(tmp_path / "a" / "b" / "x"):
         (tmp_path / "a" / "own").write_bytes(b"own")
-        raise Boom
+        raise BoomError
     assert tree(tmp_path) == ["a", "a/own"]
 
 

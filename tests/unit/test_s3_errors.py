@@ -103,8 +103,8 @@ def test_the_status_and_the_code_are_told(make):
 
 
 REFUSED = (
-    "Generic S3 error: Error performing GET http://127.0.0.1:1/bucket/k in 4.6ms - HTTP error: error sending request\n\n"
-    'Debug source:\nGeneric { inner: Http( HttpError { kind: Connect, source: ConnectError("tcp connect error", '
+    "Generic S3 error: Error performing GET http://127.0.0.1:1/bucket/k in 4.6ms - HTTP error: error sending request"
+    '\n\nDebug source:\nGeneric { inner: Http( HttpError { kind: Connect, source: ConnectError("tcp connect error", '
     'Os { code: 111, kind: ConnectionRefused, message: "Connection refused" } ) } ) }'
 )
 
