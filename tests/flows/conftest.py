@@ -230,4 +230,4 @@ def out(tmp_path):
 @pytest.fixture
 def reborn():
     """A function that sends a value through pickle."""
-    return lambda value: pickle.loads(pickle.dumps(value))  # noqa: S301 - these bytes are our own
+    return lambda value: pickle.loads(pickle.dumps(value))
