@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -60,9 +62,19 @@ def _written(directory: Path) -> Path:
 
 def _commands(url: str, directory: str, target: str) -> list[str]:
     some = str(Path(directory) / "some")
+    program = _program()
     return [
-        f"s3bids ls {shlex.quote(url)} --files",
-        f"s3bids download {shlex.quote(url)} {shlex.quote(some)} --subjects 01 --suffix bold.nii.gz",
-        f"s3bids verify {shlex.quote(target)} --deep",
-        "s3bids studies",
+        f"{program} ls {shlex.quote(url)} --files",
+        f"{program} download {shlex.quote(url)} {shlex.quote(some)} --subjects 01 --suffix bold.nii.gz",
+        f"{program} verify {shlex.quote(target)} --deep",
+        f"{program} studies",
     ]
+
+
+def _program() -> str:
+    """Give what to type for this program: a virtual environment that is not activated needs the path."""
+    called = sys.argv[0]
+    found = shutil.which("s3bids")
+    if Path(called).name != "s3bids" or (found and Path(found).resolve() == Path(called).resolve()):
+        return "s3bids"
+    return shlex.quote(called)

@@ -11,11 +11,9 @@ import time
 #: How long the program may take to end by itself; the engine needs up to three seconds to stop its threads.
 PATIENCE_S = 3.5
 
+#: The code of the program when it was interrupted.
+EXIT_CODE = 130
 INTERRUPTED = "interrupted; run the same command again to go on"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came: the same way out as for Ctrl-C."""
 
 
 def watch_interrupts() -> None:
@@ -34,15 +32,15 @@ def watch_interrupts() -> None:
 
 def _terminate(number: int, frame: object) -> None:
     del number, frame
-    raise Terminated
+    raise KeyboardInterrupt
 
 
 def _wait(reader: socket.socket) -> None:
-    while (number := reader.recv(1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+    while reader.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
         pass
     time.sleep(PATIENCE_S)
     os.write(2, f"s3bids: {INTERRUPTED}\n".encode())
-    os._exit(128 + number)
+    os._exit(EXIT_CODE)
 
 
-__all__ = ["INTERRUPTED", "PATIENCE_S", "Terminated", "watch_interrupts"]
+__all__ = ["INTERRUPTED", "PATIENCE_S", "watch_interrupts"]

@@ -12,7 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import S3BIDSError
-from .interrupts import INTERRUPTED, Terminated, watch_interrupts
+from .interrupts import INTERRUPTED, watch_interrupts
 from .logs import set_up_logging
 from .render import say, set_up_streams
 
@@ -38,10 +38,8 @@ class Exit(IntEnum):
     DIFFERENT = 3
     #: No space or quota is left.
     NO_SPACE = 4
-    #: Interrupted by Ctrl-C.
+    #: Interrupted, by Ctrl-C or by the SIGTERM of a batch system.
     INTERRUPTED = 130
-    #: Ended by SIGTERM, as batch systems do.
-    TERMINATED = 143
 
 
 class LazyGroup(click.Group):
@@ -99,10 +97,9 @@ def run(arguments: Sequence[str]) -> int:
     watch_interrupts()
     try:
         result = program.main(args=list(arguments), prog_name="s3bids", standalone_mode=False)
-    except click.exceptions.Abort as error:
-        return _interrupted(error.__cause__)
-    except KeyboardInterrupt as error:
-        return _interrupted(error)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        say(INTERRUPTED)
+        return Exit.INTERRUPTED
     except click.ClickException as error:
         say(f"error: {_usage_text(error)}")
         return Exit.USAGE
@@ -120,11 +117,6 @@ def run(arguments: Sequence[str]) -> int:
         say(f"error: unexpected {kind}: {error}; please report this with the file that --log-file writes")
         return Exit.FAILED
     return int(result or Exit.DONE)
-
-
-def _interrupted(cause: BaseException | None) -> int:
-    say(INTERRUPTED)
-    return Exit.TERMINATED if isinstance(cause, Terminated) else Exit.INTERRUPTED
 
 
 def _usage_text(error: click.ClickException) -> str:

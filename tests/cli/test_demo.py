@@ -1,8 +1,12 @@
 """``s3bids demo``: the embedded study, from nothing to a checked download."""
 
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
+
+PROGRAM = Path(sys.executable).with_name("s3bids")
 
 
 def test_the_demo_shows_what_came_and_what_to_try(run, work):
@@ -22,17 +26,21 @@ def test_a_second_run_fetches_nothing(run):
     assert "61 complete already" in found.out
 
 
-def test_the_commands_to_try_work(run):
-    advice = run("demo", "my demo", code=0).out.partition("Next, try:\n")[2].splitlines()
-    commands = [shlex.split(line) for line in advice]
-    assert [words[:2] for words in commands] == [
-        ["s3bids", "ls"],
-        ["s3bids", "download"],
-        ["s3bids", "verify"],
-        ["s3bids", "studies"],
-    ]
-    for words in commands:
-        assert run(*words[1:], code=0).out != ""
+def commands_to_try(found):
+    return [shlex.split(line) for line in found.out.partition("Next, try:\n")[2].splitlines()]
+
+
+def test_the_commands_to_try_work_as_they_are_shown(run):
+    """The environment is not activated here: the program is not on PATH, so its whole path is shown."""
+    commands = commands_to_try(run("demo", "my demo", code=0))
+    assert [words[1] for words in commands] == ["ls", "download", "verify", "studies"]
+    for program, *arguments in commands:
+        assert run(*arguments, code=0, program=(program,)).out != ""
+
+
+def test_a_program_on_the_path_is_called_by_its_name(run, environment):
+    environment["PATH"] = str(PROGRAM.parent)
+    assert {words[0] for words in commands_to_try(run("demo", code=0))} == {"s3bids"}
 
 
 def test_a_file_in_the_way_is_named(refused, work):
