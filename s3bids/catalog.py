@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
 from .bids.names import parse
+from .storage.concurrency import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from .bids.names import BIDSName
     from .storage.base import ObjectInfo, Storage
-
-#: Listings under way at once: each waits for its server most of the time.
-_LISTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +162,8 @@ def list_catalog(
     """
     starts = sorted({f"{prefix}/{path}" if prefix else path for path in paths})
     columns = _Columns()
-    if len(starts) == 1:
-        columns.add(storage.list(starts[0]))
-    elif starts:
-        with ThreadPoolExecutor(min(_LISTERS, len(starts)), thread_name_prefix="s3bids-list") as pool:
-            for part in pool.map(lambda start: _Columns(storage.list(start)), starts):
-                columns.join(part)
+    for part in in_threads(lambda start: _Columns(storage.list(start)), starts):
+        columns.join(part)
     columns.add(known)
     return columns.catalog(prefix, layout)
 

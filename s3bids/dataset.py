@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from .bids.participants import compare_ids, parse_participants
 from .catalog import Catalog, catalog_of, list_catalog
 from .errors import ObjectNotFoundError
 from .selection import ALL, Selection, matches, select, subject_directories, unmatched, wants_root_entry
+from .storage.concurrency import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 PARTICIPANTS = "participants.tsv"
 #: Ids that one warning names.
 _NAMED = 20
-#: Requests for single keys under way at once.
-_LOOKERS = 16
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,10 @@ class DataSet:
         names = tuple(directory.removesuffix("/").rpartition("/")[2] for directory in directories)
         return Level(tuple(sorted(names)), tuple(files))
 
+    def levels(self, paths: Iterable[str]) -> list[Level]:
+        """List several directories side by side."""
+        return in_threads(self.level, paths)
+
     def root(self) -> Level:
         """List the root.
 
@@ -70,7 +72,7 @@ class DataSet:
         ObjectNotFoundError
             If there is nothing under the prefix.
         """
-        found = self.level()
+        [found] = self.levels([""])
         if not found.directories and not found.files:
             place = f"{self.storage.location}/{self.prefix}"
             raise ObjectNotFoundError(
@@ -87,12 +89,11 @@ class DataSet:
         """
         if DERIVATIVES not in root.directories:
             return []
-        level = self.level(DERIVATIVES)
+        [level] = self.levels([DERIVATIVES])
         if self.layout is not Layout.SUBJECT_FIRST:
             return list(level.directories)
-        with ThreadPoolExecutor(_LOOKERS) as pool:
-            levels = pool.map(lambda subject: self.level(f"{DERIVATIVES}/{subject}"), level.subjects)
-            return sorted({name for found in levels for name in found.directories})
+        levels = self.levels(f"{DERIVATIVES}/{subject}" for subject in level.subjects)
+        return sorted({name for found in levels for name in found.directories})
 
     def subject_catalog(self, subjects: Iterable[str], derivatives: Iterable[str]) -> Catalog:
         """List raw data and derivatives of some subjects, in parallel: one listing a subject and derivative."""
@@ -131,20 +132,18 @@ class DataSet:
 
     def tree_catalog(self, keys: Sequence[str]) -> Catalog:
         """List keys that are files or directories; a directory stands for all its files. Missing ones are left out."""
-        with ThreadPoolExecutor(_LOOKERS) as pool:
-            found = pool.map(lambda key: [*self.storage.list(key, literal=True)], keys)
-            entries = [
-                entry
-                for key, listed in zip(keys, found, strict=True)
-                for entry in listed
-                if entry.key == key or entry.key.startswith(f"{key}/")
-            ]
+        found = in_threads(lambda key: [*self.storage.list(key, literal=True)], keys)
+        entries = [
+            entry
+            for key, listed in zip(keys, found, strict=True)
+            for entry in listed
+            if entry.key == key or entry.key.startswith(f"{key}/")
+        ]
         return catalog_of(entries, self.prefix, self.layout)
 
     def key_catalog(self, keys: Sequence[str]) -> Catalog:
         """Look single keys up, for callers that chose keys by themselves; one HEAD each."""
-        with ThreadPoolExecutor(_LOOKERS) as pool:
-            return catalog_of(list(pool.map(self.storage.head, keys)), self.prefix, self.layout)
+        return catalog_of(in_threads(self.storage.head, keys), self.prefix, self.layout)
 
     def catalog(self, selection: Selection, root: Level) -> Catalog:
         """List what a selection wants, and no more than its directories."""
@@ -202,7 +201,7 @@ class DataSet:
         if not names or not selection.derivative_root:
             return []
         places = [DERIVATIVES] if self.layout is Layout.SUBJECT_FIRST else [f"{DERIVATIVES}/{name}" for name in names]
-        return [(place, self.level(place)) for place in places]
+        return list(zip(places, self.levels(places), strict=True))
 
 
 def _named(ids: list[str]) -> str:

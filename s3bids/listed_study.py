@@ -179,11 +179,14 @@ class ListedStudy(SubjectOwner):
         if DERIVATIVES not in root.directories:
             return {"raw": raw, "derivatives": []}
         if self.layout is Layout.SUBJECT_FIRST:
-            return {"raw": raw, "derivatives": data_set.non_subject_keys(DERIVATIVES, data_set.level(DERIVATIVES))}
-        places = (f"{DERIVATIVES}/{name}" for name in self._derivative_names)
+            return {"raw": raw, "derivatives": data_set.non_subject_keys(DERIVATIVES, *data_set.levels([DERIVATIVES]))}
+        places = [f"{DERIVATIVES}/{name}" for name in self._derivative_names]
+        levels = data_set.levels(places)
         return {
             "raw": raw,
-            "derivatives": [data_set.non_subject_keys(place, data_set.level(place)) for place in places],
+            "derivatives": [
+                data_set.non_subject_keys(place, level) for place, level in zip(places, levels, strict=True)
+            ],
         }
 
     def _patterns(self, include: DerivativeChoice) -> tuple[str, ...]:

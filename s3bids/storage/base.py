@@ -222,6 +222,19 @@ def plain_etag(etag: str | None) -> str | None:
     return etag.removeprefix("W/").strip('"') or None
 
 
+def group_entries(entries: Entries, start: str, delimiter: str) -> tuple[Keys, Entries]:
+    """Group sorted entries below `start` by a delimiter, as S3 does: (texts up to the delimiter, the other entries)."""
+    directories: set[str] = set()
+    objects = []
+    for entry in entries:
+        head, found, _ = entry.key[len(start) :].partition(delimiter)
+        if found:
+            directories.add(f"{start}{head}{delimiter}")
+        else:
+            objects.append(entry)
+    return sorted(directories), objects
+
+
 def check_range(start: int, end: int | None) -> None:
     """Refuse a negative bound: counting from the end would need the size first."""
     if start < 0 or (end is not None and end < 0):
@@ -239,6 +252,7 @@ __all__ = [
     "check_range",
     "check_writable_key",
     "directory_prefix",
+    "group_entries",
     "plain_etag",
     "require_key",
 ]

@@ -26,6 +26,7 @@ from .base import (
     check_range,
     check_writable_key,
     directory_prefix,
+    group_entries,
     require_key,
 )
 from .files import atomic_file, folder_files, is_part
@@ -317,19 +318,6 @@ def _is_text(name: str) -> bool:
 def _has_files(directory: str) -> bool:
     """Say whether there is a file somewhere below: an empty directory has no counterpart on S3."""
     return any(files for _, _, files in os.walk(directory))
-
-
-def group_entries(entries: Entries, start: str, delimiter: str) -> tuple[Keys, Entries]:
-    """Group sorted entries below `start` by a delimiter, as S3 does: (texts up to the delimiter, the other entries)."""
-    directories: set[str] = set()
-    objects = []
-    for entry in entries:
-        head, found, _ = entry.key[len(start) :].partition(delimiter)
-        if found:
-            directories.add(f"{start}{head}{delimiter}")
-        else:
-            objects.append(entry)
-    return sorted(directories), objects
 
 
 def _remove_empty_below(directory: Path, *, keep: Path) -> None:

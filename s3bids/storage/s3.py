@@ -7,6 +7,7 @@ import re
 from contextlib import closing
 from datetime import UTC
 from functools import partial
+from http import HTTPStatus
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -22,12 +23,13 @@ from .base import (
     check_range,
     check_writable_key,
     directory_prefix,
+    group_entries,
     plain_etag,
     require_key,
 )
 from .files import atomic_file, folder_files
-from .local import group_entries
 from .params import S3Params
+from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
 from .s3_errors import translating
 
@@ -37,13 +39,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from obstore import GetOptions, ObjectMeta
-    from obstore.store import S3Store
 
-#: Most keys in one LIST answer and in one DELETE request (S3 API, ListObjectsV2 and DeleteObjects).
-PAGE_KEYS = 1000
 
-#: obstore parses keys as paths: an empty, '.' or '..' segment is refused or lost, and so are control characters.
-_ODD_KEY = re.compile(r"(?:^|/)(?:\.{1,2})?(?:/|$)|[\x00-\x1f\x7f]")
 #: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -111,10 +108,10 @@ class S3Storage:
         start = prefix if literal else directory_prefix(prefix)
         # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
         loses_slash = not literal and not start and next(self._raw_listing("/"), None) is not None
-        if literal or loses_slash or _is_odd(start.removesuffix("/")):
-            yield from _without_markers(self._raw_listing(start))
+        if literal or loses_slash or is_odd(start.removesuffix("/")):
+            yield from without_markers(self._raw_listing(start))
             return
-        yield from _without_markers(self._fast_listing(start))
+        yield from without_markers(self._fast_listing(start))
 
     def _fast_listing(self, start: str) -> Iterator[ObjectInfo]:
         """List by obstore, and by boto3 the pages that obstore cannot tell; markers may be among the entries."""
@@ -126,7 +123,7 @@ class S3Storage:
             try:
                 with self._translating("list", start):
                     if pages is None:
-                        pages, page = self._clients.ask(partial(_first_page, start))
+                        pages, page = self._clients.ask(partial(first_page, start))
                     else:
                         page = next(pages, [])
             except InvalidPathError:
@@ -135,7 +132,7 @@ class S3Storage:
                 return
             if not page:
                 return
-            entries = [_info(meta) for meta in page]
+            entries = [info(meta) for meta in page]
             if any(entry.size == 0 for entry in entries):
                 last = entries[-1].key
                 entries = list(islice(self._raw_listing(start, after), len(entries)))
@@ -154,11 +151,11 @@ class S3Storage:
             )
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    yield _raw_info(entry)
+                    yield raw_info(entry)
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level; see :meth:`Storage.children`. One request for each 1,000 entries."""
-        if delimiter != "/" or _is_odd(prefix.removesuffix("/")):
+        if delimiter != "/" or is_odd(prefix.removesuffix("/")):
             return self._raw_children(prefix, delimiter)
         import obstore
         from obstore.exceptions import InvalidPathError
@@ -170,7 +167,7 @@ class S3Storage:
                 found = self._clients.ask(lambda store: obstore.list_with_delimiter(store, itself or None))
         except InvalidPathError:
             return self._raw_children(prefix, delimiter)
-        objects = [_info(meta) for meta in found["objects"] if meta["path"] != itself]
+        objects = [info(meta) for meta in found["objects"] if meta["path"] != itself]
         return sorted(f"{name}/" for name in found["common_prefixes"]), sorted(objects, key=attrgetter("key"))
 
     def _raw_children(self, prefix: str, delimiter: str) -> tuple[Keys, Entries]:
@@ -183,17 +180,17 @@ class S3Storage:
             )
             for page in pages:
                 directories += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
-                objects += [_raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
+                objects += [raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
         if any(delimiter in entry.key[len(start) :] for entry in objects):
             # This server knows no delimiter but '/'.
-            return group_entries(list(_without_markers(self._raw_listing(start))), start, delimiter)
+            return group_entries(list(without_markers(self._raw_listing(start))), start, delimiter)
         return sorted(directories), sorted(objects, key=attrgetter("key"))
 
     def head(self, key: str) -> ObjectInfo:
         """Say what one object is; see :meth:`Storage.head`."""
         require_key(key)
         self._refuse_marker("look at", key)
-        if _is_odd(key):
+        if is_odd(key):
             with self._translating("look at", key):
                 found = self.client.head_object(Bucket=self.bucket, Key=key)
             return ObjectInfo(
@@ -202,7 +199,7 @@ class S3Storage:
         import obstore
 
         with self._translating("look at", key):
-            return _info(self._clients.ask(lambda store: obstore.head(store, key)))
+            return info(self._clients.ask(lambda store: obstore.head(store, key)))
 
     def _refuse_marker(self, operation: str, key: str) -> None:
         if key.endswith("/"):
@@ -214,16 +211,27 @@ class S3Storage:
         check_range(start, end)
         if start == 0 and end is None:
             return b"".join(self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES))
-        size = self.head(key).size
-        stop = size if end is None else min(end, size)
-        if start >= stop:
+        if end is not None and end <= start:
+            self.head(key)
             return b""
+        return self._read_range(key, start, end)
+
+    def _read_range(self, key: str, start: int, end: int | None) -> bytes:
+        from botocore.exceptions import ClientError
+
+        self._refuse_marker("read", key)
+        last = "" if end is None else end - 1
         # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
         with self._translating("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return b""
+                raise
             with closing(answer["Body"]) as body:
                 data: bytes = body.read()
-        return data if "ContentRange" in answer else data[start:stop]
+        return data if "ContentRange" in answer else data[start:end]
 
     def stream(
         self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
@@ -237,7 +245,7 @@ class S3Storage:
 
     def _stream(self, key: str, start: int, if_match: str | None, chunk_size: int, *, retries: int) -> Iterator[bytes]:
         self._refuse_marker("read", key)
-        if start or _is_odd(key):
+        if start or is_odd(key):
             yield from self._stream_by_boto3(key, start, if_match, chunk_size)
             return
         import obstore
@@ -246,7 +254,7 @@ class S3Storage:
         with self._translating("read", key):
             answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
             for piece in answer.stream(min_chunk_size=chunk_size):
-                yield from _cut(bytes(piece), chunk_size)
+                yield from cut(bytes(piece), chunk_size)
 
     def _stream_by_boto3(self, key: str, start: int, if_match: str | None, chunk_size: int) -> Iterator[bytes]:
         options = {"IfMatch": f'"{if_match}"'} if if_match else {}
@@ -367,34 +375,3 @@ class S3Storage:
         """Ask whether a bucket that exists is ours: some servers answer BucketAlreadyExists in both cases."""
         owned = self.client.list_buckets().get("Buckets", ())
         return any(entry["Name"] == bucket for entry in owned)
-
-
-def _first_page(start: str, store: S3Store) -> tuple[Iterator[Sequence[ObjectMeta]], Sequence[ObjectMeta]]:
-    import obstore
-
-    pages = iter(obstore.list(store, start.removesuffix("/") or None, chunk_size=PAGE_KEYS))
-    return pages, next(pages, [])
-
-
-def _without_markers(entries: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
-    return (entry for entry in entries if not entry.key.endswith("/"))
-
-
-def _info(meta: ObjectMeta) -> ObjectInfo:
-    return ObjectInfo(meta["path"], meta["size"], plain_etag(meta["e_tag"]), meta["last_modified"])
-
-
-def _raw_info(entry: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"].astimezone(UTC))
-
-
-def _cut(piece: bytes, size: int) -> Iterator[bytes]:
-    """Cut a piece that is much too large into even ones: obstore promises a least size only."""
-    step = -(-len(piece) // max(1, len(piece) // size)) or 1
-    for first in range(0, len(piece), step):
-        yield piece[first : first + step]
-
-
-def _is_odd(key: str) -> bool:
-    """Say whether obstore cannot carry a key or prefix; "" is no oddity, since it stands for the whole bucket."""
-    return bool(key) and _ODD_KEY.search(key) is not None

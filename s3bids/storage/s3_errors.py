@@ -97,7 +97,9 @@ def translate(error: Exception, where: translating) -> S3BIDSError:
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthenticatedError"):
         return AccessDeniedError(f"{what}: {NO_CREDENTIALS}")
-    if name in ("ParamValidationError", "InvalidEndpointSpecificationError"):
+    if re.search("Token|SSO|Login|Credential", name):
+        return AccessDeniedError(f"{what}: {_first_line(error)}; renew the credentials, or use anon=True (--no-sign)")
+    if re.search("Param|Endpoint(?!Connection)|Profile|Region|Config", name):
         return ConfigError(f"{what}: {_first_line(error)}")
     status, code = _answer(error)
     if status is None and code is None:

@@ -96,7 +96,7 @@ def download(storage: Storage, wanted: Wanted, directory: Path, options: Options
 
 def _carry_out(storage: Storage, plan: Plan, found: Destination, directory: Path, options: Options) -> Iterator[Result]:
     name = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now())) + f"-{os.urandom(3).hex()}"
-    settings = Settings(directory, options.verify, options.retry, run=name)
+    settings = Settings(directory, options.verify, options.retry, run=name, now=options.now)
     with ManifestWriter(directory, writer_name(name), now=options.now) as manifest:
         _record_without_transfer(manifest, storage.location, plan, found)
     options.emit(Started(plan.count(*FETCHING), plan.bytes_to_fetch))

@@ -30,8 +30,6 @@ def run_transfers(
     transfers: Iterable[Transfer],
     settings: Settings,
     emit: Callable[[Event], None],
-    *,
-    now: Callable[[], float] = time.time,
 ) -> Iterator[Result]:
     """Carry out transfers and yield their results as they come.
 
@@ -48,7 +46,7 @@ def run_transfers(
     by closing it, transfers under way stop within a piece, and leave no file behind.
     """
     pool = _Pool(storage, transfers, settings)
-    with ManifestWriter(settings.directory, writer_name(settings.run), now=now) as manifest:
+    with ManifestWriter(settings.directory, writer_name(settings.run), now=settings.now) as manifest:
         try:
             pool.start()
             for message in pool.messages():

@@ -6,6 +6,7 @@ import errno
 import filecmp
 import logging
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ class Settings:
     threads: int = 16
     #: Name of this run, for its manifest.
     run: str = "run"
+    #: The clock of the manifest, in seconds since 1970.
+    now: Callable[[], float] = time.time
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error of the transfer

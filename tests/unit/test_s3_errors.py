@@ -191,16 +191,33 @@ def test_no_exception_of_obstore_is_unmapped_but_the_one_for_odd_keys(kind):
         with pytest.raises(obstore.exceptions.InvalidPathError), translating("list", "s3://bucket"):
             raise kind("Encountered empty path segment")
     else:
-        assert isinstance(translated(kind("text")), StorageError)
+        assert isinstance(translated(kind("text")), StorageError | ConfigError)
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"],
+    [
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "SSOTokenLoadError",
+        "UnauthorizedSSOTokenError",
+        "TokenRetrievalError",
+        "LoginRefreshRequired",
+    ],
 )
 def test_without_credentials_nothing_is_asked_again(kind):
     error = translated(made(getattr(botocore.exceptions, kind)))
     assert isinstance(error, AccessDeniedError)
+    assert not isinstance(error, PASSING)
+
+
+@pytest.mark.parametrize(
+    "kind", ["ProfileNotFound", "InvalidRegionError", "ParamValidationError", "InvalidConfigError"]
+)
+def test_a_wrong_setting_is_no_fault_of_the_network(kind):
+    error = translated(made(getattr(botocore.exceptions, kind)))
+    assert isinstance(error, ConfigError)
     assert not isinstance(error, PASSING)
 
 
