@@ -16,8 +16,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from .base import directory_prefix
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _PART = re.compile(r"\.s3bids-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+-[0-9a-f]{8}\.part")
 _numbers = count()
@@ -113,6 +115,40 @@ def folder_files(folder: Path, ignore: tuple[str, ...]) -> list[tuple[str, Path]
         if path.is_file() and not set(parts) & set(ignore) and not is_part(path.name):
             found.append(("/".join(parts), path))
     return sorted(found)
+
+
+def upload_with(
+    upload_file: Callable[[Path, str], str], path: str | os.PathLike[str], key: str, ignore: tuple[str, ...]
+) -> str | list[str]:
+    """Upload a file under `key`, or a folder's files below it, one by one.
+
+    Parameters
+    ----------
+    upload_file
+        Stores one file under one key and returns the key.
+    ignore
+        Parts of a path that are left out.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"cannot upload {source}: there is no such file or folder")
+    if source.is_file():
+        return upload_file(source, key)
+    start = directory_prefix(key)
+    return [upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
+
+
+def save(pieces: Iterable[bytes], path: str | os.PathLike[str], *, overwrite: bool) -> str:
+    """Write pieces to a file, whole or not at all.
+
+    Without `overwrite` an existing file stays, and no piece is asked for.
+    """
+    if not overwrite and Path(path).is_file():
+        return str(path)
+    with atomic_file(path) as file:
+        for piece in pieces:
+            file.write(piece)
+    return str(path)
 
 
 def _host() -> str:

@@ -29,7 +29,7 @@ from .base import (
     group_entries,
     require_key,
 )
-from .files import atomic_file, folder_files, is_part
+from .files import atomic_file, is_part, save, upload_with
 from .params import DEFAULT_BUCKET, LocalFSParams
 
 if TYPE_CHECKING:
@@ -202,13 +202,7 @@ class LocalStorage:
 
     def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`."""
-        source = Path(path)
-        if not source.exists():
-            raise FileNotFoundError(f"cannot upload {source}: there is no such file or folder")
-        if source.is_file():
-            return self._upload_file(source, key)
-        start = directory_prefix(key)
-        return [self._upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
+        return upload_with(self._upload_file, path, key, ignore)
 
     def _upload_file(self, source: Path, key: str) -> str:
         with self._writing(key) as path, source.open("rb") as original, atomic_file(path) as file:
@@ -219,12 +213,7 @@ class LocalStorage:
     def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
         """Write one object to a file; see :meth:`Storage.download`."""
         require_key(key)
-        if not overwrite and Path(path).is_file():
-            return str(path)
-        with atomic_file(path) as file:
-            for piece in self._stream(key, 0, CHUNK_BYTES):
-                file.write(piece)
-        return str(path)
+        return save(self._stream(key, 0, CHUNK_BYTES), path, overwrite=overwrite)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. Directories left empty go too."""

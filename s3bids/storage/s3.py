@@ -27,7 +27,7 @@ from .base import (
     plain_etag,
     require_key,
 )
-from .files import atomic_file, folder_files
+from .files import save, upload_with
 from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
@@ -282,13 +282,7 @@ class S3Storage:
 
     def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`. Large files go in parts."""
-        source = Path(path)
-        if not source.exists():
-            raise FileNotFoundError(f"cannot upload {source}: there is no such file or folder")
-        if source.is_file():
-            return self._upload_file(source, key)
-        start = directory_prefix(key)
-        return [self._upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
+        return upload_with(self._upload_file, path, key, ignore)
 
     def _upload_file(self, path: Path, key: str) -> str:
         check_writable_key(key)
@@ -299,12 +293,7 @@ class S3Storage:
     def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
         """Write one object to a file; see :meth:`Storage.download`."""
         require_key(key)
-        if not overwrite and Path(path).is_file():
-            return str(path)
-        with atomic_file(path) as file:
-            for piece in self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES):
-                file.write(piece)
-        return str(path)
+        return save(self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES), path, overwrite=overwrite)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. 1,000 keys a request."""
