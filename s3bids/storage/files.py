@@ -12,6 +12,7 @@ import re
 import socket
 import zlib
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,7 +28,7 @@ _numbers = count()
 
 def part_name() -> str:
     """Give a temporary file name that no other process, thread or computer uses."""
-    return f".s3bids-{_host()}-{os.getpid()}-{next(_numbers)}-{os.urandom(4).hex()}.part"
+    return f".s3bids-{_host()}-{os.getpid()}-{next(_numbers)}-{_token(os.getpid())}.part"
 
 
 def is_part(name: str) -> bool:
@@ -151,6 +152,14 @@ def save(pieces: Iterable[bytes], path: str | os.PathLike[str], *, overwrite: bo
     return str(path)
 
 
+@cache
+def _token(pid: int) -> str:
+    """Give eight random hexadecimal digits for this process; a forked one asks with another number, and gets others."""
+    del pid
+    return os.urandom(4).hex()
+
+
+@cache
 def _host() -> str:
     """Give eight hexadecimal digits for this computer: short, and without characters a file name cannot have."""
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"

@@ -253,6 +253,10 @@ class S3Storage:
         options: GetOptions = {"if_match": f'"{if_match}"'} if if_match else {}
         with self._translating("read", key):
             answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+            if answer.meta["size"] <= chunk_size:
+                # One call instead of one for each piece and one for the end: small files are many.
+                yield bytes(answer.bytes())
+                return
             for piece in answer.stream(min_chunk_size=chunk_size):
                 yield from cut(bytes(piece), chunk_size)
 

@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ..storage.files import part_name
-from .fetch import Interrupted, Settings, fetch
-from .manifest import ManifestWriter, Record
+from .fetch import Interrupted, Outcome, Settings, fetch
+from .manifest import ManifestWriter
 from .progress import Event, Finished, Received
 from .report import Result, Status
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 #: How long an interrupted run waits for its threads; one that waits for a dead server dies with the process.
 _PATIENCE_S = 3.0
 
-_Message = tuple[Result, Record | None] | int | None
+#: What a thread says: how a transfer ended, bytes that came, or that it takes no more.
+_Message = Outcome | int | None
+#: Messages that are handled together: one write to the manifest serves them all.
+_BATCH = 256
 
 
 def run_transfers(
@@ -49,21 +52,22 @@ def run_transfers(
     with ManifestWriter(settings.directory, writer_name(settings.run), now=settings.now) as manifest:
         try:
             pool.start()
-            for message in pool.messages():
-                if isinstance(message, int):
-                    emit(Received(message))
-                    continue
-                result, record = message
-                _record(manifest, result, record)
-                if result.no_space:
+            for messages in pool.batches():
+                outcomes = [message for message in messages if isinstance(message, Outcome)]
+                _record(manifest, outcomes)
+                received = sum(message for message in messages if isinstance(message, int))
+                received += sum(outcome.untold for outcome in outcomes)
+                if received:
+                    emit(Received(received))
+                if any(outcome.result.no_space for outcome in outcomes):
                     # Every further file would fail as well; the caller lists what was not tried.
                     pool.stop_taking()
-                emit(Finished(result))
-                yield result
+                for outcome in outcomes:
+                    emit(Finished(outcome.result))
+                    yield outcome.result
         finally:
             pool.stop()
-            for result, record in pool.unheard():
-                _record(manifest, result, record)
+            _record(manifest, pool.unheard())
 
 
 def writer_name(run: str) -> str:
@@ -72,11 +76,14 @@ def writer_name(run: str) -> str:
     return f"{run}-{host}-{pid}"
 
 
-def _record(manifest: ManifestWriter, result: Result, record: Record | None) -> None:
-    if record is not None:
-        manifest.add(record)
-    elif result.status is Status.FAILED:
-        manifest.fail(result.target, result.key, result.reason, result.attempts)
+def _record(manifest: ManifestWriter, outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        result = outcome.result
+        if outcome.record is not None:
+            manifest.add(outcome.record)
+        elif result.status is Status.FAILED:
+            manifest.fail(result.target, result.key, result.reason, result.attempts)
+    manifest.flush()
 
 
 class _Pool:
@@ -99,23 +106,27 @@ class _Pool:
         for thread in self._threads:
             thread.start()
 
-    def messages(self) -> Iterator[tuple[Result, Record | None] | int]:
-        """Yield what the threads answer, until each has said that it is done."""
+    def batches(self) -> Iterator[list[Outcome | int]]:
+        """Yield what the threads answer, as much as there is at a time, until each has said that it is done."""
         working = len(self._threads)
         while working:
-            message = self._answers.get()
-            if message is None:
-                working -= 1
-                continue
-            yield message
+            messages = self._waiting(self._answers.get())
+            working -= messages.count(None)
+            yield [message for message in messages if message is not None]
         if self._broken is not None:
             raise self._broken
 
-    def unheard(self) -> Iterator[tuple[Result, Record | None]]:
-        """Yield the results of transfers that ended while the run was being stopped."""
+    def _waiting(self, first: _Message) -> list[_Message]:
+        messages = [first]
+        while len(messages) < _BATCH and not self._answers.empty():
+            messages.append(self._answers.get())
+        return messages
+
+    def unheard(self) -> Iterator[Outcome]:
+        """Yield the outcomes of transfers that ended while the run was being stopped."""
         while not self._answers.empty():
             message = self._answers.get()
-            if isinstance(message, tuple):
+            if isinstance(message, Outcome):
                 yield message
 
     def stop_taking(self) -> None:

@@ -21,6 +21,7 @@ from .verify import Verify, etag_md5, hashes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
     from typing import BinaryIO
 
     from ..storage.base import Storage
@@ -62,7 +63,7 @@ def fetch(
     settings: Settings,
     received: Callable[[int], None],
     check_stop: Callable[[], None],
-) -> tuple[Result, Record | None]:
+) -> Outcome:
     """Carry out one transfer, with as many attempts as it takes and is allowed.
 
     Raises nothing but :class:`Interrupted`: the result says what happened.
@@ -70,7 +71,8 @@ def fetch(
     Parameters
     ----------
     received
-        Told the bytes as they come; a negative number takes those of a failed attempt back.
+        Told the bytes as they come, but for the last few, which are in the outcome; a negative number takes those of a
+        failed attempt back.
     check_stop
         Called often; raises :class:`Interrupted` to end the transfer and leave nothing behind.
     """
@@ -80,11 +82,11 @@ def fetch(
             record = _fetch_once(storage, transfer, settings, counted, check_stop)
         except _IsConflict as conflict:
             counted.take_back()
-            return _result(transfer, Status.CONFLICT, reason=str(conflict), attempts=attempt), None
+            return Outcome(_result(transfer, Status.CONFLICT, reason=str(conflict), attempts=attempt))
         except PASSING as error:
             counted.take_back()
             if attempt == settings.retry.attempts:
-                return _failed(transfer, error, attempt), None
+                return Outcome(_failed(transfer, error, attempt))
             check_stop()
             settings.retry.wait(attempt)
         except Interrupted:
@@ -93,12 +95,27 @@ def fetch(
             # A fault of ours must not stop the other files either.
             logger.debug("transfer of %s failed", transfer.key, exc_info=True)
             counted.take_back()
-            return _failed(transfer, error, attempt), None
+            return Outcome(_failed(transfer, error, attempt))
         else:
             status = Status.SKIPPED if transfer.action is Action.COMPARE else Status.FETCHED
             size = 0 if status is Status.SKIPPED else transfer.size
-            return _result(transfer, status, size=size, attempts=attempt), record
+            return Outcome(_result(transfer, status, size=size, attempts=attempt), record, counted.untold)
     raise AssertionError("the last attempt returns")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one transfer ended."""
+
+    result: Result
+    #: For the manifest; None unless the file is complete.
+    record: Record | None = None
+    #: Bytes that came and that nobody was told of yet.
+    untold: int = 0
+
+
+#: Bytes that may come before somebody is told: a small file needs one message and not two.
+_TELL_BYTES = 256 * 1024
 
 
 class _Counter:
@@ -106,43 +123,67 @@ class _Counter:
 
     def __init__(self, received: Callable[[int], None]) -> None:
         self._received = received
-        self.bytes = 0
+        self._told = 0
+        self.untold = 0
 
     def add(self, size: int) -> None:
-        self.bytes += size
-        self._received(size)
+        self.untold += size
+        if self.untold >= _TELL_BYTES:
+            self._received(self.untold)
+            self._told += self.untold
+            self.untold = 0
 
     def take_back(self) -> None:
-        if self.bytes:
-            self._received(-self.bytes)
-            self.bytes = 0
+        if self._told:
+            self._received(-self._told)
+        self._told = self.untold = 0
 
 
 def _fetch_once(
     storage: Storage, transfer: Transfer, settings: Settings, counted: _Counter, check_stop: Callable[[], None]
 ) -> Record:
     target = settings.directory / transfer.target
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.parent / part_name()
     hashes = hashes_for(transfer.etag, settings.verify)
     # The time belongs to the bytes that were checked: whoever changes the file from here on makes it their own.
     mtime_ns = target.stat().st_mtime_ns if transfer.action is Action.COMPARE else None
+    size = 0
+    is_there = True
     try:
-        with part.open("xb") as file:
+        with _new_file(part) as file:
             for piece in _pieces(storage, transfer, target):
                 check_stop()
-                file.write(piece)
+                _write_all(file, piece)
                 for found in hashes.values():
                     found.update(piece)
                 counted.add(len(piece))
-            size = file.tell()
+                size += len(piece)
         digests = _checked(transfer, size, hashes)
         if mtime_ns is None:
+            # After closing: a network file system sets the time then.
             mtime_ns = part.stat().st_mtime_ns
             _take_name(part, target, transfer)
+            is_there = False
     finally:
-        part.unlink(missing_ok=True)
+        if is_there:
+            part.unlink(missing_ok=True)
     return record_of(storage.location, transfer, mtime_ns, digests)
+
+
+def _new_file(part: Path) -> FileIO:
+    """Make a file, and its folder if that is missing: for most files it is there, so it is not asked for."""
+    try:
+        return part.open("xb", buffering=0)
+    except FileNotFoundError:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        return part.open("xb", buffering=0)
+
+
+def _write_all(file: FileIO, piece: bytes) -> None:
+    """Write a piece; the operating system may take it in parts."""
+    written = file.write(piece)
+    while written < len(piece):
+        written += file.write(memoryview(piece)[written:])
 
 
 def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: dict[str, str]) -> Record:

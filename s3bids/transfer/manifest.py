@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DestinationError, ObjectNotFoundError
@@ -89,6 +89,7 @@ class ManifestWriter:
         self._path = directory / STATE_FOLDER / f"{name}{_SUFFIX}"
         self._now = now
         self._file: int | None = None
+        self._lines: list[bytes] = []
         #: The last line may lack its end.
         self._is_cut = False
         self._has_failed = False
@@ -97,16 +98,18 @@ class ManifestWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.flush()
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def add(self, record: Record) -> None:
-        """Append a record of a complete file."""
-        self._append({"event": "file", **asdict(record), "time": self._now()})
+        """Take in a record of a complete file; :meth:`flush` writes it."""
+        fields = {name: getattr(record, name) for name in _TYPES}
+        self._append({"event": "file", **fields, "time": self._now()})
 
     def fail(self, target: str, key: str, reason: str, attempts: int) -> None:
-        """Append a failure, so that it can be retried alone."""
+        """Take in a failure, so that it can be retried alone; :meth:`flush` writes it."""
         self._append(
             {
                 "event": "failed",
@@ -119,8 +122,16 @@ class ManifestWriter:
         )
 
     def _append(self, entry: dict[str, Any]) -> None:
+        self._lines.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+
+    def flush(self) -> None:
+        """Write what was taken in, with one call: a kill leaves at most the last line short."""
+        if not self._lines:
+            return
+        lines = b"".join(self._lines)
+        self._lines.clear()
         try:
-            self._write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+            self._write(lines)
         except OSError as error:
             if not self._has_failed:
                 logger.warning(
@@ -130,15 +141,14 @@ class ManifestWriter:
                 )
             self._has_failed = True
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, lines: bytes) -> None:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         if self._is_cut:
-            line = b"\n" + line
-        # One write call a line: a kill leaves at most the last line short.
+            lines = b"\n" + lines
         self._is_cut = True
-        if os.write(self._file, line) < len(line):
+        if os.write(self._file, lines) < len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._is_cut = False
 

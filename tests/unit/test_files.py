@@ -209,7 +209,7 @@ def test_a_part_of_this_process_is_not_abandoned():
 def test_of_another_computer_nothing_is_known(monkeypatch):
     name = part_name().replace(f"-{os.getpid()}-", "-999999999-")
     assert is_abandoned(name)
-    monkeypatch.setattr(files.socket, "gethostname", lambda: "another")
+    monkeypatch.setattr(files, "_host", lambda: "ffffffff")
     assert not is_abandoned(name)
 
 

@@ -122,10 +122,12 @@ def test_a_full_disk_costs_the_line_and_nothing_else(tmp_path, monkeypatch, capl
     real = os.write
     with ManifestWriter(tmp_path, "run", now=lambda: 1.0) as manifest:
         manifest.add(replace(RECORD, target="first"))
+        manifest.flush()
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda file, data: real(file, data[:20]))
-            manifest.add(replace(RECORD, target="second"))
-            manifest.add(replace(RECORD, target="third"))
+            for target in ("second", "third"):
+                manifest.add(replace(RECORD, target=target))
+                manifest.flush()
         manifest.add(replace(RECORD, target="fourth"))
     assert set(read_records(tmp_path)) == {"first", "fourth"}
     [warning] = caplog.records
