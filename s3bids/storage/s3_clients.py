@@ -54,6 +54,10 @@ class S3Clients:
 
     def _store(self, retries: int) -> S3Store:
         self._renew_after_fork()
+        # First without the lock: many threads asking for it at once would queue up, and for Python's own lock too.
+        store = self._stores.get(retries)
+        if store is not None:
+            return store
         with self._lock:
             if retries not in self._stores:
                 self._stores[retries] = make_store(self._params, retries=retries, region=self._region)

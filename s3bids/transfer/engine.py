@@ -12,6 +12,7 @@ from .fetch import Interrupted, Outcome, Settings, fetch
 from .manifest import ManifestWriter
 from .progress import Event, Finished, Received
 from .report import Result, Status
+from .width import Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,9 @@ _PATIENCE_S = 3.0
 #: What a thread says: how a transfer ended, bytes that came, or that it takes no more.
 _Message = Outcome | int | None
 #: Messages that are handled together: one write to the manifest serves them all.
-_BATCH = 256
+_BATCH = 4096
+#: How long messages are gathered.
+_GATHER_S = 0.02
 
 
 def run_transfers(
@@ -59,6 +62,7 @@ def run_transfers(
                 received += sum(outcome.untold for outcome in outcomes)
                 if received:
                     emit(Received(received))
+                pool.adapt(len(outcomes), received, sum(outcome.refusals for outcome in outcomes))
                 if any(outcome.result.no_space for outcome in outcomes):
                     # Every further file would fail as well; the caller lists what was not tried.
                     pool.stop_taking()
@@ -93,31 +97,46 @@ class _Pool:
         self._storage = storage
         self._settings = settings
         self._transfers = iter(transfers)
-        self._lock = threading.Lock()
+        self._is_exhausted = False
+        self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._answers: queue.SimpleQueue[_Message] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"s3bids-{number}", daemon=True)
-            for number in range(settings.threads)
-        ]
+        self._threads: list[threading.Thread] = []
+        self._gauge = Gauge(settings.threads)
+        #: Threads that may work, and those that do; the second is counted under the lock.
+        self._wanted = self._gauge.target
+        self._working = 0
         self._broken: BaseException | None = None
 
     def start(self) -> None:
-        for thread in self._threads:
+        """Begin as many threads as are wanted."""
+        for _ in range(self._wanted - self._working):
+            thread = threading.Thread(target=self._work, name=f"s3bids-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            self._working += 1
             thread.start()
+
+    def adapt(self, files: int, received: int, refusals: int) -> None:
+        """Follow the link: begin more threads where they pay, and let some end where they do not."""
+        with self._lock:
+            self._wanted = self._gauge.target_after(files, received, refusals)
+            if not self._is_exhausted and not self._stopping.is_set():
+                self.start()
 
     def batches(self) -> Iterator[list[Outcome | int]]:
         """Yield what the threads answer, as much as there is at a time, until each has said that it is done."""
-        working = len(self._threads)
-        while working:
+        ended = 0
+        while ended < len(self._threads):
             messages = self._waiting(self._answers.get())
-            working -= messages.count(None)
+            ended += messages.count(None)
             yield [message for message in messages if message is not None]
         if self._broken is not None:
             raise self._broken
 
     def _waiting(self, first: _Message) -> list[_Message]:
         messages = [first]
+        # Every message wakes this thread, which then asks for Python's lock: so it lets some of them come together.
+        self._stopping.wait(_GATHER_S)
         while len(messages) < _BATCH and not self._answers.empty():
             messages.append(self._answers.get())
         return messages
@@ -132,7 +151,7 @@ class _Pool:
     def stop_taking(self) -> None:
         """Let the transfers under way end, and begin no others."""
         with self._lock:
-            self._transfers = iter(())
+            self._is_exhausted = True
 
     def stop(self) -> None:
         self._stopping.set()
@@ -151,12 +170,18 @@ class _Pool:
             self._broken = error
             self._stopping.set()
         finally:
+            with self._lock:
+                self._working -= 1
             self._answers.put(None)
 
     def _take(self) -> Transfer | None:
         with self._lock:
             self._check_stop()
-            return next(self._transfers, None)
+            if self._working > self._wanted or self._is_exhausted:
+                return None
+            transfer = next(self._transfers, None)
+            self._is_exhausted = transfer is None
+            return transfer
 
     def _check_stop(self) -> None:
         if self._stopping.is_set():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import S3BIDSError, VerificationError
+from ..errors import S3BIDSError, StorageUnavailableError, VerificationError
 from ..storage.files import part_name
 from .manifest import Record
 from .plan import Action
@@ -41,8 +41,8 @@ class Settings:
     directory: Path
     verify: Verify = Verify.ETAG
     retry: Retry = field(default_factory=Retry)
-    #: Transfers under way at once in one process.
-    threads: int = 16
+    #: Transfers under way at once in one process; None: as many as the link rewards.
+    threads: int | None = None
     #: Name of this run, for its manifest.
     run: str = "run"
     #: The clock of the manifest, in seconds since 1970.
@@ -76,6 +76,7 @@ def fetch(
     check_stop
         Called often; raises :class:`Interrupted` to end the transfer and leave nothing behind.
     """
+    refusals = 0
     for attempt in range(1, settings.retry.attempts + 1):
         counted = _Counter(received)
         try:
@@ -85,8 +86,9 @@ def fetch(
             return Outcome(_result(transfer, Status.CONFLICT, reason=str(conflict), attempts=attempt))
         except PASSING as error:
             counted.take_back()
+            refusals += isinstance(error, StorageUnavailableError)
             if attempt == settings.retry.attempts:
-                return Outcome(_failed(transfer, error, attempt))
+                return Outcome(_failed(transfer, error, attempt), refusals=refusals)
             check_stop()
             settings.retry.wait(attempt)
         except Interrupted:
@@ -99,7 +101,7 @@ def fetch(
         else:
             status = Status.SKIPPED if transfer.action is Action.COMPARE else Status.FETCHED
             size = 0 if status is Status.SKIPPED else transfer.size
-            return Outcome(_result(transfer, status, size=size, attempts=attempt), record, counted.untold)
+            return Outcome(_result(transfer, status, size=size, attempts=attempt), record, counted.untold, refusals)
     raise AssertionError("the last attempt returns")
 
 
@@ -112,6 +114,8 @@ class Outcome:
     record: Record | None = None
     #: Bytes that came and that nobody was told of yet.
     untold: int = 0
+    #: How often the server asked to come again later.
+    refusals: int = 0
 
 
 #: Bytes that may come before somebody is told: a small file needs one message and not two.

@@ -1,0 +1,142 @@
+"""How many transfers are under way at once: the number follows the link while it runs.
+
+A fast link is saturated by few transfers, and more of them only get in each other's way. Where each request waits
+40 ms, hundreds are needed. So the number is doubled as long as that pays, and taken back where it does not. The
+decision is pure: time and counts are given.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Where a run begins.
+FIRST = 8
+#: More transfers than this never paid on any link that was measured.
+MOST = 256
+#: Seconds between two decisions: long enough to tell a rate.
+WINDOW_S = 0.25
+#: What the fixed cost of a file counts in bytes, so that runs of small and of large files have one rate.
+FILE_BYTES = 64 * 1024
+#: More has to bring at least this much more.
+GAIN = 1.1
+#: From this share of one processor on, Python itself is the limit.
+BUSY = 0.9
+#: Windows to wait after a step that did not pay, before the next is tried.
+PAUSE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened since the last decision."""
+
+    seconds: float
+    files: int
+    bytes: int
+    #: Processor time of this process, in seconds.
+    busy_seconds: float
+    #: How often the server asked to slow down.
+    refusals: int = 0
+
+
+class Width:
+    """Decide how many transfers to have under way.
+
+    Parameters
+    ----------
+    first, most
+        Where to begin, and the most; ``first == most`` is a fixed number.
+
+    Attributes
+    ----------
+    target
+        The number decided upon last.
+    """
+
+    def __init__(self, first: int = FIRST, most: int = MOST) -> None:
+        self.target = min(first, most)
+        self._most = most
+        self._rate = 0.0
+        self._pause = 0
+        #: The last decision was for more.
+        self._has_stepped = False
+
+    def observe(self, window: Window) -> int:
+        """Take in what happened, and give the new number.
+
+        >>> width = Width(first=8, most=64)
+        >>> slow_link = [Window(0.25, files, 0, 0.01) for files in (50, 100, 200, 205)]
+        >>> [width.observe(window) for window in slow_link]
+        [16, 32, 64, 32]
+        """
+        rate = (window.bytes + window.files * FILE_BYTES) / window.seconds
+        if window.refusals or (self._has_stepped and rate < self._rate * GAIN):
+            self.target = max(1, self.target // 2)
+            self._has_stepped = False
+            self._pause = PAUSE
+        elif self._pause:
+            self._pause -= 1
+        else:
+            self._has_stepped = window.busy_seconds < BUSY * window.seconds and self.target < self._most
+            if self._has_stepped:
+                self.target = min(self._most, self.target * 2)
+        self._rate = rate
+        return self.target
+
+
+class Gauge:
+    """Measure windows of a run, and let :class:`Width` decide at the end of each.
+
+    Parameters
+    ----------
+    fixed
+        A number that stays, or None to follow the link.
+    now, busy
+        The clock and the processor time of this process, in seconds.
+    """
+
+    def __init__(
+        self,
+        fixed: int | None = None,
+        *,
+        now: Callable[[], float] = time.perf_counter,
+        busy: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._width = Width(most=min(MOST, affordable())) if fixed is None else Width(fixed, fixed)
+        self._now, self._busy = now, busy
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since, self._busy_since = self._now(), self._busy()
+        self._files = self._bytes = self._refusals = 0
+
+    @property
+    def target(self) -> int:
+        """The number decided upon last."""
+        return self._width.target
+
+    def target_after(self, files: int, received: int, refusals: int) -> int:
+        """Count what has come, and give the number of transfers to have under way."""
+        self._files += files
+        self._bytes += received
+        self._refusals += refusals
+        seconds = self._now() - self._since
+        if seconds >= WINDOW_S:
+            busy = self._busy() - self._busy_since
+            self._width.observe(Window(seconds, self._files, self._bytes, busy, self._refusals))
+            self._begin()
+        return self._width.target
+
+
+def affordable() -> int:
+    """Give the number of transfers for which this process may open files: each needs a connection and two files."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return MOST
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST if soft == resource.RLIM_INFINITY else max(4, (soft - 64) // 3)
