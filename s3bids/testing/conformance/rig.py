@@ -64,27 +64,27 @@ class Rig:
     @pytest.fixture
     def open_storage(self) -> Callable[[str], Storage]:
         """Give a function that opens a storage by the name of its bucket, which need not exist."""
-        raise NotImplementedError
+        pytest.fail("a test of a storage defines `open_storage`")
 
     @pytest.fixture
     def unreachable(self) -> Storage:
         """Give a new storage whose server or root directory is not there."""
-        raise NotImplementedError
+        pytest.fail("a test of a storage defines `unreachable`")
 
     def make_bucket(self, bucket: str) -> None:
         """Make an empty bucket without the code under test."""
-        raise NotImplementedError
+        pytest.fail("a test of a storage defines `make_bucket`")
 
     def drop_bucket(self, bucket: str) -> None:
         """Give back what a bucket takes; do nothing if that is not worth the time."""
 
     def seed(self, bucket: str, objects: dict[str, bytes]) -> None:
         """Write objects without the code under test; only such that the backend can hold."""
-        raise NotImplementedError
+        pytest.fail("a test of a storage defines `seed`")
 
     def stored(self, bucket: str) -> dict[str, bytes]:
         """Read all objects of a bucket without the code under test, markers too."""
-        raise NotImplementedError
+        pytest.fail("a test of a storage defines `stored`")
 
     def can_hold(self, keys: tuple[str, ...]) -> bool:
         """Say whether the backend can store some keys."""
