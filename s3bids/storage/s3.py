@@ -255,7 +255,8 @@ class S3Storage:
             answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
             if answer.meta["size"] <= chunk_size:
                 # One call instead of one for each piece and one for the end: small files are many.
-                yield bytes(answer.bytes())
+                data = bytes(answer.bytes())
+                yield from [data] if data else []
                 return
             for piece in answer.stream(min_chunk_size=chunk_size):
                 yield from cut(bytes(piece), chunk_size)
