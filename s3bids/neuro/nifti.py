@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ImageError
 from .address import open_object
-from .ranges import FIRST_BYTES, RangeFile
+from .ranges import FIRST_BYTES, BlockByBlock, RangeFile
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -63,7 +63,8 @@ def image_of(file: Any, name: str) -> nib.Nifti1Image:
 
     packed = file.read(len(_GZIP)) == _GZIP
     file.seek(0)
-    source = gzip.GzipFile(fileobj=file) if packed else file
+    blocks = BlockByBlock(file) if isinstance(file, RangeFile) else file
+    source = gzip.GzipFile(fileobj=blocks) if packed else file
     try:
         head = source.read(_HEADER_BYTES)
     except (OSError, EOFError) as error:

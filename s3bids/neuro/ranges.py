@@ -69,6 +69,18 @@ class RangeFile(io.RawIOBase):
             filled += len(piece)
         return filled
 
+    def read_some(self, size: int) -> bytes:
+        """Read up to `size` bytes, and no further than the block at hand: at most one request; ``b""`` is the end."""
+        if self._position >= self._size or size == 0:
+            return b""
+        offset = self._position - self._start
+        if not 0 <= offset < len(self._block):
+            self._fetch(1)
+            offset = 0
+        piece = self._block[offset : offset + size] if size > 0 else self._block[offset:]
+        self._position += len(piece)
+        return piece
+
     def _fetch(self, wanted: int) -> None:
         end = self._start + len(self._block)
         if self._position == end and self._block:
@@ -79,3 +91,14 @@ class RangeFile(io.RawIOBase):
         size = min(max(wanted, self._next_bytes), MOST_BYTES) if wanted <= self._next_bytes else min(wanted, MOST_BYTES)
         self._start = self._position
         self._block = self._storage.read(self._key, self._position, self._position + size)
+
+
+class BlockByBlock:
+    """A RangeFile for gzip, which asks for more bytes at a time than a header needs, and is content with fewer."""
+
+    def __init__(self, file: RangeFile) -> None:
+        self._file = file
+        self.read = file.read_some
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
