@@ -200,7 +200,8 @@ class DataSet:
         """List the roots of the wanted derivatives, where files of theirs are wanted."""
         if not names or not selection.derivative_root:
             return []
-        places = [DERIVATIVES] if self.layout is Layout.SUBJECT_FIRST else [f"{DERIVATIVES}/{name}" for name in names]
+        # A subject-first layout has one root for all derivatives.
+        places = list(dict.fromkeys(self.layout.description_path(name).rpartition("/")[0] for name in names))
         return list(zip(places, self.levels(places), strict=True))
 
 

@@ -26,7 +26,7 @@ def without_times(text):
 
 
 def test_the_demo_ends_as_shown(demo):
-    [shown] = re.findall(r"`make demo` ends with\n\n((?:    .*\n)+)", TEXT)
+    [shown] = re.findall(r"`make demo` tells at its end, before what to try next:\n\n((?:    .*\n)+)", TEXT)
     for line in shown.splitlines():
         assert without_times(line.strip()) in without_times(demo)
 
