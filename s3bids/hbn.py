@@ -140,10 +140,10 @@ class HBNSite(S3BIDSStudy):
         )
 
     def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
+        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
     ) -> None:
         """Describe the site as well, where nothing does."""
-        super()._note(subjects, catalog, report, directory)
+        super()._note(subjects, parts, report, directory)
         path = directory / DESCRIPTION
         # Only a download of the site describes it, not one of a single subject.
         if subjects is not self.subjects or os.path.lexists(path):

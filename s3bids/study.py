@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .catalog import Catalog
 from .downloading import check_directory_argument, check_flags, check_options, execute, files_present
 from .errors import DownloadError
 from .listed_study import ListedStudy
@@ -13,12 +14,11 @@ from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
 
-    from .catalog import Catalog
     from .subject import S3BIDSSubject
     from .transfer.download import Options
     from .transfer.progress import Event
@@ -220,38 +220,42 @@ class S3BIDSStudy(ListedStudy):
         checked = check_options(**options)
         target = check_directory_argument(directory)
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
-        catalog = self._catalog(subjects, selection)
-        if must_match:
-            require_matches(catalog, selection)
-        return self._bring(catalog, target, checked, str(directory), subjects)
+        parts = self._parts(subjects, selection)
+        if must_match and isinstance(parts, Catalog):
+            require_matches(parts, selection)
+        return self._bring(parts, target, checked, str(directory), subjects)
 
     def _bring(
         self,
-        catalog: Catalog,
+        parts: Catalog | Iterable[Catalog],
         target: Path,
         options: Options,
         directory: str,
         subjects: Sequence[S3BIDSSubject] = (),
     ) -> DownloadReport:
-        """Download a catalog's objects, and note where they are."""
+        """Download the objects of a catalog that comes in parts, and note where they are."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)
+        came = [parts] if isinstance(parts, Catalog) else []
+        coming = parts if isinstance(parts, Catalog) else _remembered(parts, came)
         try:
-            report = execute(self.storage, catalog, target, options)
+            report = execute(self.storage, coming, target, options)
         except DownloadError as error:
-            self._note(subjects, catalog, error.report, target)
+            self._note(subjects, came, error.report, target)
             raise
         if not options.dry_run:
-            self._note(subjects, catalog, report, target)
+            self._note(subjects, came, report, target)
         return report
 
     def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
+        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
     ) -> None:
         """Learn what a download has brought, also when some of it failed."""
         if subjects:
-            note_files(subjects, catalog, files_present(report, directory))
+            present = files_present(report, directory)
+            for catalog in parts:
+                note_files(subjects, catalog, present)
 
     def _download_non_sub_keys(
         self,
@@ -282,4 +286,10 @@ class S3BIDSStudy(ListedStudy):
         options = check_options(overwrite=overwrite)
         target = check_directory_argument(directory)
         selection = self._selection((), (), include_derivs, (DESCRIPTION,))
-        return self._bring(self._catalog((), selection), target, options, str(directory))
+        return self._bring(self._parts((), selection), target, options, str(directory))
+
+
+def _remembered(parts: Iterable[Catalog], came: list[Catalog]) -> Iterator[Catalog]:
+    for part in parts:
+        came.append(part)
+        yield part

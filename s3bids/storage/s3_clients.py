@@ -11,6 +11,7 @@ from .session import make_client, make_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from obstore import GetOptions, GetResult
     from obstore.store import S3Store
 
     from .params import S3Params
@@ -34,6 +35,8 @@ class S3Clients:
         self._boto3: Any = self._given_client
         self._stores: dict[int, S3Store] = {}
         self._region: str | None = None
+        #: The server marks a part of an object in a way that obstore does not accept.
+        self.ranges_need_boto3 = False
         self._pid = os.getpid()
 
     def close(self) -> None:
@@ -81,6 +84,17 @@ class S3Clients:
             if "without LOCATION" not in str(error) or not self._learn_region():
                 raise
             return request(self._store(retries))
+
+    def get(self, key: str, start: int, end: int | None, if_match: str | None, *, retries: int) -> GetResult:
+        """Begin to read ``[start:end]`` of an object by obstore."""
+        import obstore
+
+        options: GetOptions = {}
+        if if_match:
+            options["if_match"] = f'"{if_match}"'
+        if end is not None:
+            options["range"] = (start, end)
+        return self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
 
     def _learn_region(self) -> bool:
         """Ask in which region the bucket is, and turn to it. False if that is not news.

@@ -48,7 +48,7 @@ def etag_md5(etag: str | None) -> str | None:
 class Hash(Protocol):
     """The part of a hashlib object that is used here."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take in more bytes."""
 
     def hexdigest(self) -> str:

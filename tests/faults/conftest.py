@@ -12,19 +12,19 @@ import sys
 import threading
 from collections import defaultdict, deque
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from s3bids.errors import ObjectChangedError, ObjectNotFoundError
-from s3bids.storage.base import CHUNK_BYTES, Storage
+from s3bids.storage.base import CHUNK_BYTES, ObjectInfo, Storage
 from s3bids.storage.files import is_part
+from s3bids.transfer import fetch, large, target
 from s3bids.transfer.download import Options, download
-from s3bids.transfer.engine import run_transfers
-from s3bids.transfer.fetch import Settings
+from s3bids.transfer.engine import Part, run_transfers
 from s3bids.transfer.manifest import read_records
+from s3bids.transfer.outcome import Settings
 from s3bids.transfer.plan import Action, Transfer, Wanted
-from s3bids.transfer.progress import Received
+from s3bids.transfer.progress import Planned, Received, Started
 from s3bids.transfer.retry import Retry
 
 
@@ -132,9 +132,8 @@ class ScriptedStorage:
         """Keys whose script was not played to its end."""
         return [key for key, entries in self._script.items() if entries]
 
-    def stream(self, key, start=0, if_match=None, *, chunk_size=CHUNK_BYTES):
+    def stream(self, key, start=0, if_match=None, *, end=None, chunk_size=CHUNK_BYTES):
         del chunk_size
-        assert start == 0
         with self._lock:
             self.gets.append(key)
             scripted = self._script[key].popleft() if self._script[key] else None
@@ -142,7 +141,13 @@ class ScriptedStorage:
             raise ObjectNotFoundError(f"cannot read {self.location}/{key}: there is no such object")
         if if_match is not None and if_match != self.etags[key]:
             raise ObjectChangedError(f"cannot read {self.location}/{key}: the object has changed")
-        yield from (scripted or self._pieces)(self.objects[key])
+        data = self.objects[key][start:end]
+        yield from scripted(data) if scripted else self._pieces(data)
+
+    def head(self, key):
+        if key not in self.objects:
+            raise ObjectNotFoundError(f"cannot look at {self.location}/{key}: there is no such object")
+        return ObjectInfo(key, len(self.objects[key]), self.etags[key])
 
     def _pieces(self, data):
         for start in range(0, len(data), self._piece):
@@ -160,7 +165,11 @@ class Runner:
         self.directory = directory
         self.waits = []
         self.events = []
-        self.retry = Retry(sleep=self.waits.append, uniform=lambda low, high: high)
+        self.clock = 0.0
+        self.retry = Retry(busy_attempts=5, sleep=self.sleep, uniform=lambda low, high: high, now=lambda: self.clock)
+
+    def sleep(self, seconds):
+        self.waits.append(seconds)
 
     def download(self, storage, *, directory=None, wanted=None, **options):
         chosen = {"retry": self.retry, "emit": self.events.append, **options}
@@ -170,12 +179,17 @@ class Runner:
     def transfers(self, storage, transfers, *, emit=None, **settings):
         """Carry out transfers, without a plan; give the iterator of results."""
         chosen = replace(Settings(self.directory, retry=self.retry), **settings)
-        return run_transfers(storage, transfers, chosen, emit or self.events.append)
+        return run_transfers(storage, [Part(transfers, Planned(1000, 0))], chosen, emit or self.events.append)
 
     @property
     def received(self):
         """Bytes that a bar would show at the end."""
         return sum(event.bytes for event in self.events if isinstance(event, Received))
+
+    @property
+    def planned(self):
+        """Bytes of a bar from its beginning to its end."""
+        return sum(event.bytes for event in self.events if isinstance(event, Started | Planned))
 
     @property
     def records(self):
@@ -251,31 +265,14 @@ class Disk:
 def disk(monkeypatch):
     """The disk that files are downloaded to."""
     found = Disk()
-    real_open = Path.open
 
-    def opened(path, mode="r", *args, **kwargs):
-        file = real_open(path, mode, *args, **kwargs)
-        return _WatchedFile(file, found) if mode == "xb" else file
+    def watched(write):
+        def write_if_there_is_space(file, piece, *position):
+            found.take(len(piece))
+            write(file, piece, *position)
 
-    monkeypatch.setattr(Path, "open", opened)
+        return write_if_there_is_space
+
+    monkeypatch.setattr(fetch, "write", watched(target.write))
+    monkeypatch.setattr(large, "write_at", watched(target.write_at))
     return found
-
-
-class _WatchedFile:
-    """An open file whose bytes are counted by the disk."""
-
-    def __init__(self, file, disk):
-        self._file, self._disk = file, disk
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._file.close()
-
-    def tell(self):
-        return self._file.tell()
-
-    def write(self, data):
-        self._disk.take(len(data))
-        return self._file.write(data)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ from s3bids.errors import (
 from s3bids.transfer import fetch as fetch_module
 from s3bids.transfer.manifest import STATE_FOLDER
 from s3bids.transfer.plan import Action, Wanted
-from s3bids.transfer.progress import Ended, Finished, Started
+from s3bids.transfer.progress import Ended, Finished, Planned, Started
 from s3bids.transfer.report import Status
 from s3bids.transfer.verify import Verify, verify_directory
 
@@ -131,7 +132,6 @@ def test_a_body_that_is_always_short_is_named_with_both_sizes(make_storage, run)
 @pytest.mark.parametrize(
     "error",
     [
-        ObjectChangedError("cannot read ds/x: changed"),
         AccessDeniedError("cannot read ds/x: access denied"),
         ObjectNotFoundError("cannot read ds/x: missing"),
         StorageError("cannot read ds/x: refused"),
@@ -148,26 +148,57 @@ def test_an_error_that_stays_fails_at_once(make_storage, run, error):
     assert run.received == 0
 
 
-def test_an_object_that_changed_since_the_listing_is_not_taken(make_storage, run):
+NEW = b"0123456789ABCDEF and more"
+
+
+def becomes(storage, data):
+    storage.objects["ds/x"], storage.etags["ds/x"] = data, hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def test_an_object_that_changed_since_the_listing_is_taken_as_it_is_now(make_storage, run):
     storage = one(make_storage)
     wanted = storage.wanted()
-    storage.objects["ds/x"], storage.etags["ds/x"] = b"0123456789ABCDEF", "new"
-    [failure] = run.download(storage, wanted=wanted).failed_files
-    assert "changed" in failure.reason
-    assert failure.attempts == 1
-    assert run.files() == {}
+    becomes(storage, NEW)
+    report = run.download(storage, wanted=wanted)
+    assert (report.fetched, report.failed, report.bytes) == (1, 0, len(NEW))
+    assert run.files() == {"x": NEW}
+    assert (run.records["x"].etag, run.records["x"].size) == (storage.etags["ds/x"], len(NEW))
+    assert run.received == run.planned == len(NEW), "a bar ends at its end"
+    assert run.download(storage).skipped == 1
 
 
-def test_an_object_that_changes_between_two_attempts_is_not_taken(make_storage, run):
+def test_an_object_that_changes_between_two_attempts_is_never_a_mixture(make_storage, run):
     storage = one(make_storage)
 
     def change():
-        storage.objects["ds/x"], storage.etags["ds/x"] = b"0123456789ABCDEF", "new"
+        becomes(storage, NEW)
         raise StorageConnectionError("reset")
 
     storage.calls("ds/x", change, after=8)
     result = only(run.transfers(storage, storage.transfers()))
-    assert (result.status, result.attempts) == (Status.FAILED, 2)
+    assert (result.status, result.attempts) == (Status.FETCHED, 3)
+    assert run.files() == {"x": NEW}
+
+
+def test_an_object_that_changes_all_the_time_is_given_up_after_one_new_beginning(make_storage, run):
+    storage = one(make_storage)
+    storage.fails("ds/x", ObjectChangedError("cannot read ds/x: changed"), times=2)
+    [failure] = run.download(storage).failed_files
+    assert (failure.reason, failure.attempts) == ("cannot read ds/x: changed", 2)
+    assert run.files() == {}
+
+
+def test_an_object_that_changed_and_is_gone_then_fails_by_that(make_storage, run):
+    storage = one(make_storage)
+    transfers = storage.transfers()
+
+    def vanish():
+        del storage.objects["ds/x"]
+        raise ObjectChangedError("changed")
+
+    storage.calls("ds/x", vanish)
+    result = only(run.transfers(storage, transfers))
+    assert "there is no such object" in result.reason
     assert run.files() == {}
 
 
@@ -188,7 +219,6 @@ def test_one_bad_object_never_stops_the_rest(make_storage, run):
     storage = make_storage(100)
     errors = (
         AccessDeniedError("denied"),
-        ObjectChangedError("changed"),
         RuntimeError("a fault of ours"),
         ObjectNotFoundError("missing"),
     )
@@ -423,15 +453,15 @@ def test_files_that_others_brought_are_adopted(make_storage, run):
 
 def test_a_file_that_is_changed_the_moment_it_is_there_is_not_taken_for_ours(make_storage, run, monkeypatch):
     storage = one(make_storage)
-    real = fetch_module._take_name
+    real = fetch_module.take_name
 
     def and_somebody_writes(part, target, transfer):
         real(part, target, transfer)
-        target.write_bytes(b"X" * len(DATA))
+        Path(target).write_bytes(b"X" * len(DATA))
         os.utime(target, ns=(1, 1))
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetch_module, "_take_name", and_somebody_writes)
+        patch.setattr(fetch_module, "take_name", and_somebody_writes)
         run.download(storage)
     report = run.download(storage)
     assert (report.conflicts, report.skipped) == (1, 0)
@@ -459,9 +489,13 @@ def test_a_file_that_is_changed_after_the_plan_is_not_adopted(make_storage, run)
     path = run.directory / "x"
     path.write_bytes(DATA)
 
+    calls = []
+
     def clock():
-        path.write_bytes(b"X" * len(DATA))
-        os.utime(path, ns=(1, 1))
+        calls.append(None)
+        if len(calls) > 1:  # the first names the run, before the plan; the second is for the record
+            path.write_bytes(b"X" * len(DATA))
+            os.utime(path, ns=(1, 1))
         return 1.0
 
     assert run.download(storage, now=clock).skipped == 1
@@ -654,14 +688,14 @@ def test_a_disk_too_full_for_the_manifest_is_no_other_error(make_storage, run, d
 
 def test_another_error_of_the_disk_fails_alone(make_storage, run, monkeypatch):
     storage = make_storage(5)
-    real = fetch_module._take_name
+    real = fetch_module.take_name
 
     def broken(part, target, transfer):
-        if target.name == "003":
+        if target.endswith("/003"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(part, target, transfer)
 
-    monkeypatch.setattr(fetch_module, "_take_name", broken)
+    monkeypatch.setattr(fetch_module, "take_name", broken)
     report = run.download(storage)
     assert (report.fetched, report.failed, report.no_space) == (4, 1, False)
     assert "Input/output error" in report.failed_files[0].reason
@@ -803,5 +837,5 @@ def test_an_empty_plan_is_a_run_too(make_storage, run):
     storage = make_storage({"ds/x": b""})
     report = run.download(storage, wanted=Wanted([], [], [], [], []))
     assert (report.fetched, report.failed) == (0, 0)
-    assert run.events == [Started(0, 0), Ended()]
+    assert run.events == [Started(0, 0), Planned(0, 0, is_all=True), Ended()]
     assert list(run.directory.iterdir()) == []

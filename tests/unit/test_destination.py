@@ -117,7 +117,7 @@ def test_unfinished_files_of_the_dead_are_noted_and_those_of_the_living_are_not(
     own = write(tmp_path / "a" / "own.part")
     elsewhere = write(tmp_path / "unasked" / dead_part)
     found = scan(tmp_path, ["x", "a/x", "a/y"], never)
-    assert sorted(found.abandoned) == sorted(dead)
+    assert sorted(found.abandoned) == sorted(map(str, dead))
     remove_abandoned(found.abandoned)
     remove_abandoned(found.abandoned)
     assert [path.exists() for path in (*dead, living, own, elsewhere)] == [False, False, True, True, True]

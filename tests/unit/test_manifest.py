@@ -1,7 +1,6 @@
 import json
 import os
 import threading
-from dataclasses import asdict, replace
 
 import pytest
 
@@ -30,20 +29,20 @@ def lines(tmp_path):
 
 
 def line(**changes):
-    return json.dumps({"event": "file", **asdict(replace(RECORD, time=1.0)), **changes}).encode() + b"\n"
+    return json.dumps({"event": "file", **RECORD._replace(time=1.0)._asdict(), **changes}).encode() + b"\n"
 
 
 def test_what_is_written_is_read(tmp_path):
     others = [
-        replace(RECORD, target="é \n\"'\\", etag=None, modified=None, md5=None, check="size"),
-        replace(RECORD, target="big", size=2**53 + 1, sha256="f" * 64, modified=1234567890.123456),
+        RECORD._replace(target="é \n\"'\\", etag=None, modified=None, md5=None, check="size"),
+        RECORD._replace(target="big", size=2**53 + 1, sha256="f" * 64, modified=1234567890.123456),
     ]
     with ManifestWriter(tmp_path, "run", now=clock(1.0, 2.0, 3.0)) as manifest:
         for record in (RECORD, *others):
             manifest.add(record)
     found = read_records(tmp_path)
     assert found == {
-        record.target: replace(record, time=float(time)) for time, record in enumerate((RECORD, *others), start=1)
+        record.target: record._replace(time=float(time)) for time, record in enumerate((RECORD, *others), start=1)
     }
 
 
@@ -72,21 +71,21 @@ def test_a_failure_is_kept_for_a_retry_and_is_no_record(tmp_path):
 def test_a_writer_appends_to_its_file(tmp_path):
     for time in (1.0, 2.0):
         with ManifestWriter(tmp_path, "run", now=clock(time)) as manifest:
-            manifest.add(replace(RECORD, target=str(time)))
+            manifest.add(RECORD._replace(target=str(time)))
     assert set(read_records(tmp_path)) == {"1.0", "2.0"}
 
 
 def test_the_latest_record_wins_whichever_file_it_is_in(tmp_path):
     for name, time, size in (("b", 2.0, 22), ("a", 3.0, 33), ("c", 1.0, 11)):
         with ManifestWriter(tmp_path, name, now=clock(time)) as manifest:
-            manifest.add(replace(RECORD, size=size))
+            manifest.add(RECORD._replace(size=size))
     assert read_records(tmp_path)["sub-1/x"].size == 33
 
 
 def test_of_one_moment_the_later_line_wins(tmp_path):
     with ManifestWriter(tmp_path, "run", now=lambda: 1.0) as manifest:
-        manifest.add(replace(RECORD, size=1))
-        manifest.add(replace(RECORD, size=2))
+        manifest.add(RECORD._replace(size=1))
+        manifest.add(RECORD._replace(size=2))
     assert read_records(tmp_path)["sub-1/x"].size == 2
 
 
@@ -96,7 +95,7 @@ def test_many_writers_at_once_lose_nothing(tmp_path):
     def write(number):
         with ManifestWriter(tmp_path, f"run-{number // 2}", now=lambda: 1.0) as manifest:
             for index in range(100):
-                manifest.add(replace(RECORD, target=f"{number}/{index}"))
+                manifest.add(RECORD._replace(target=f"{number}/{index}"))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -121,14 +120,14 @@ def test_a_full_disk_costs_the_line_and_nothing_else(tmp_path, monkeypatch, capl
     """It takes a part of a line, and what follows must not be glued to that."""
     real = os.write
     with ManifestWriter(tmp_path, "run", now=lambda: 1.0) as manifest:
-        manifest.add(replace(RECORD, target="first"))
+        manifest.add(RECORD._replace(target="first"))
         manifest.flush()
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda file, data: real(file, data[:20]))
             for target in ("second", "third"):
-                manifest.add(replace(RECORD, target=target))
+                manifest.add(RECORD._replace(target=target))
                 manifest.flush()
-        manifest.add(replace(RECORD, target="fourth"))
+        manifest.add(RECORD._replace(target="fourth"))
     assert set(read_records(tmp_path)) == {"first", "fourth"}
     [warning] = caplog.records
     assert "No space left on device" in warning.getMessage()
@@ -202,7 +201,7 @@ def test_a_line_without_what_is_needed_is_passed_over(lines, field):
 
 def test_a_line_of_a_later_version_is_read_as_far_as_it_is_known(lines):
     found = lines(line(crc64nvme="abc", writer={"version": "9"}))
-    assert found == {"sub-1/x": replace(RECORD, time=1.0)}
+    assert found == {"sub-1/x": RECORD._replace(time=1.0)}
 
 
 def test_whole_numbers_may_stand_for_times(lines):

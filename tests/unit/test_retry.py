@@ -16,6 +16,7 @@ PASSES = {
     errors.BucketNotFoundError: False,
     errors.AccessDeniedError: False,
     errors.ObjectChangedError: False,
+    errors.RangeNotServedError: False,
     errors.KeyRefusedError: False,
     errors.KeyClashError: False,
     errors.DestinationError: False,
@@ -68,4 +69,5 @@ def test_a_copy_in_another_process_draws_numbers_of_its_own():
 
 def test_the_defaults():
     retry = Retry()
-    assert (retry.attempts, retry.first_s, retry.longest_s) == (5, 0.2, 10.0)
+    assert (retry.attempts, retry.busy_attempts, retry.patience_s) == (5, 10, 120.0)
+    assert (retry.first_s, retry.longest_s) == (0.2, 10.0)

@@ -1,5 +1,4 @@
 import hashlib
-from dataclasses import replace
 
 import pytest
 
@@ -90,7 +89,7 @@ def download(tmp_path):
                 if content is not None:
                     (tmp_path / name).write_bytes(content)
                 record = Record(name, "s3://b", f"ds/{name}", 7, MD5, 5.0, 0, "md5", MD5, None)
-                manifest.add(replace(record, **changes))
+                manifest.add(record._replace(**changes))
         return tmp_path
 
     return make

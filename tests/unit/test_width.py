@@ -1,10 +1,15 @@
 """The number of transfers under way follows the link."""
 
+import os
 import resource
 
 import pytest
 
-from s3bids.transfer.width import FILE_BYTES, MOST, PAUSE, WINDOW_S, Gauge, Width, Window, affordable
+from s3bids.transfer.outcome import Outcome
+from s3bids.transfer.report import Result, Status
+from s3bids.transfer.width import FILE_BYTES, MOST, PAUSE, PIECES, WINDOW_S, Gauge, Width, Window, affordable
+
+WELL = Result("k", "t", Status.FETCHED)
 
 
 def window(files, *, busy=0.01, refusals=0, seconds=WINDOW_S):
@@ -75,19 +80,48 @@ class Clock:
 def test_a_gauge_decides_once_a_window():
     clock, busy = Clock(), Clock()
     gauge = Gauge(now=clock, busy=busy)
-    assert [gauge.target_after(10, 0, 0) for _ in range(5)] == [8] * 5
+    assert [gauge.target_after([Outcome(WELL)] * 10, 0) for _ in range(5)] == [8] * 5
     clock.now = WINDOW_S
-    assert gauge.target_after(10, 0, 0) == 16
+    assert gauge.target_after([Outcome(WELL)] * 10, 0) == 16
     clock.now = 2 * WINDOW_S
-    assert gauge.target_after(1, 0, 0) == 8, "60 files came in the first window, one in the second"
+    assert gauge.target_after([Outcome(WELL)], 0) == 8, "60 files came in the first window, one in the second"
 
 
 def test_a_gauge_tells_of_refusals():
     clock = Clock()
     gauge = Gauge(now=clock, busy=Clock())
-    gauge.target_after(1, 0, 1)
+    assert gauge.pieces == PIECES
+    gauge.target_after([Outcome(WELL, refusals=1)], 0)
     clock.now = WINDOW_S
-    assert gauge.target_after(1, 0, 0) == 4
+    assert gauge.target_after([Outcome(WELL)], 0) == 4
+    assert gauge.pieces == PIECES // 2
+
+
+def test_a_gauge_takes_the_shortest_wait_of_a_window():
+    """Forty milliseconds a request and one of the processor: so many are needed that it is never idle."""
+    clock, busy = Clock(), Clock()
+    gauge = Gauge(now=clock, busy=busy)
+    clock.now, busy.now = WINDOW_S, 0.008
+    waits = (0.0, 0.05, 0.04, 0.3, 0.0, 0.04, 0.04, 0.04)
+    assert gauge.target_after([Outcome(WELL, waited=waited) for waited in waits], 0) == 40 * len(
+        os.sched_getaffinity(0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("waited", "service", "target"),
+    [(0.04, 0.0001, 256), (0.04, 0.001, 80), (0.0001, 0.0001, 16), (0.0, 0.0001, 16), (0.04, 0.0, 256)],
+)
+def test_the_number_follows_the_waits_of_small_requests(waited, service, target):
+    width = Width(processors=2)
+    assert width.observe(Window(WINDOW_S, 8, 8, 8 * service, waited=waited)) == target
+
+
+def test_a_jump_is_not_taken_back_by_the_next_window():
+    """What was asked for by the waits is no guess."""
+    width = Width(processors=2)
+    width.observe(Window(WINDOW_S, 100, 0, 0.01, waited=0.04))
+    assert width.observe(Window(WINDOW_S, 50, 0, WINDOW_S, waited=0.04)) == 256
 
 
 @pytest.mark.parametrize(("limit", "number"), [(256, 64), (1024, 320), (70, 4)])
