@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ObjectChangedError, VerificationError
 from .outcome import (
+    STREAM_BYTES,
     Counter,
     Interrupted,
     Outcome,
@@ -146,7 +147,7 @@ def _pieces(storage: Storage, transfer: Transfer, target: str) -> Iterable[Piece
     """Give the object's bytes; for a file that may be a part of them, stop as soon as it is not."""
     if transfer.size == 0:
         return ()
-    pieces = storage.stream(transfer.key, if_match=transfer.etag)
+    pieces = storage.stream(transfer.key, if_match=transfer.etag, chunk_size=STREAM_BYTES)
     if transfer.action not in (Action.COMPLETE, Action.COMPARE):
         return pieces
     return _compared(pieces, transfer, target)

@@ -16,6 +16,7 @@ from ..errors import ObjectChangedError, RangeNotServedError, VerificationError
 from ..storage.files import free_part_name
 from .fetch import fetch
 from .outcome import (
+    STREAM_BYTES,
     Interrupted,
     Outcome,
     Settings,
@@ -239,7 +240,9 @@ class LargeFile:
     def _receive(self, index: int, end: int) -> None:
         """Receive the rest of a piece with one request."""
         transfer = self._transfer
-        for piece in self._storage.stream(transfer.key, self._positions[index], transfer.etag, end=end):
+        for piece in self._storage.stream(
+            transfer.key, self._positions[index], transfer.etag, end=end, chunk_size=STREAM_BYTES
+        ):
             self._check_stop()
             if self._positions[index] + len(piece) > end:
                 raise VerificationError(f"{transfer.key}: more bytes came than were asked for")

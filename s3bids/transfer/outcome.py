@@ -45,6 +45,8 @@ class Settings:
     piece_bytes: int = PIECE_BYTES
 
 
+#: Bytes that a thread holds at a time: with hundreds of threads they add up, and larger ones were no faster.
+STREAM_BYTES = 256 * 1024
 #: Bytes that may come before somebody is told: a small file needs one message and not two.
 _TELL_BYTES = 256 * 1024
 
@@ -170,6 +172,7 @@ def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: dict[st
 
 __all__ = [
     "PIECE_BYTES",
+    "STREAM_BYTES",
     "Counter",
     "Interrupted",
     "Outcome",

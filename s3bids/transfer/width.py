@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 FIRST = 8
 #: More transfers than this never paid on any link that was measured.
 MOST = 256
-#: Pieces of large files under way at once: each has its share of the link, and a few megabytes of memory.
-PIECES = 48
+#: Pieces of large files under way at once: each has its share of the link, and a megabyte or two of memory.
+PIECES = 64
 #: Seconds between two decisions: long enough to tell a rate.
 WINDOW_S = 0.1
 #: What the fixed cost of a file counts in bytes, so that runs of small and of large files have one rate.

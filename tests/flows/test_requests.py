@@ -127,7 +127,7 @@ def test_a_site_lists_its_derivatives_only_when_they_are_read(site, proxy):
 @pytest.mark.parametrize(
     ("options", "prefixes"),
     [
-        ({"include_modality_agnostic": False}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
+        ({"include_modality_agnostic": False}, ["ds/sub-1/", "ds/sub-10/"]),
         ({}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
         ({"suffix": ".nii.gz"}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
         ({"include_modality_agnostic": "all"}, ["ds/", "ds/code/", "ds/sub-1/", "ds/sub-10/"]),
