@@ -128,8 +128,7 @@ class _Run:
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
         options.emit(Started(first.planned.files, first.planned.bytes, is_all=self._is_whole))
-        # What was told with the start is not told again.
-        rest = chain([replace(first, planned=Planned(0, 0))], planned)
+        rest = chain([replace(first, is_told=True)], planned)
         try:
             yield from run(self._storage, rest, settings, options.emit, n_jobs=options.n_jobs)
         finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..storage.files import part_name
-from .fetch import fetch
+from .fetch import Held, fetch
 from .large import LargeFile, is_large
 from .manifest import ManifestWriter
 from .outcome import Interrupted, Outcome, Settings
@@ -33,6 +33,8 @@ _PATIENCE_S = 3.0
 _Message = Outcome | int | Planned | None
 #: Messages that are handled together: one write to the manifest serves them all.
 _BATCH = 4096
+#: Small files that wait to be written; whoever has one more writes it by himself, so a slow disk is written by all.
+_MOST_HELD = 64
 #: How long messages are gathered.
 _GATHER_S = 0.02
 
@@ -44,6 +46,8 @@ class Part:
     transfers: Iterable[Transfer]
     #: How many there are, and their bytes.
     planned: Planned
+    #: Whether somebody was told of them already.
+    is_told: bool = False
 
 
 def run_transfers(
@@ -149,11 +153,15 @@ class _Pool:
         #: Threads that may work, and those that do; the second is counted under the lock.
         self._wanted = self._gauge.target
         self._working = 0
+        #: Small files that are to be written. Each system call gives Python's lock away and has to get it back: with
+        #: many threads that write, they spend their time in waking each other, which one thread does not.
+        self._to_write: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
         self._broken: BaseException | None = None
 
     def start(self) -> None:
         """Begin to plan and to work."""
         self._begin_thread(self._plan, "s3bids-plan")
+        self._begin_thread(self._write, "s3bids-write")
 
     def _begin_thread(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=self._ended_by_message, args=(work,), name=name, daemon=True)
@@ -178,7 +186,7 @@ class _Pool:
         try:
             for part in self._parts:
                 self._check_stop()
-                if part.planned.files:
+                if part.planned.files and not part.is_told:
                     self._answers.put(part.planned)
                 with self._changed:
                     self._ready.append(iter(part.transfers))
@@ -212,6 +220,9 @@ class _Pool:
         while ended < len(self._threads):
             messages = self._waiting(self._answers.get())
             ended += messages.count(None)
+            if ended == len(self._threads) - 1:
+                # Nobody is left that could give the writer more to do.
+                self._to_write.put(None)
             yield messages
         if self._broken is not None:
             raise self._broken
@@ -239,6 +250,7 @@ class _Pool:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._to_write.put(None)
         with self._changed:
             self._changed.notify_all()
         deadline = time.monotonic() + _PATIENCE_S
@@ -256,7 +268,21 @@ class _Pool:
                 self._begin_large(job)
             else:
                 put = self._answers.put
-                put(fetch(self._storage, job, self._settings, put, self._check_stop, self._health))
+                self._finish(fetch(self._storage, job, self._settings, put, self._check_stop, self._health))
+
+    def _finish(self, step: Outcome | Held) -> None:
+        """Have a small file written by the thread that does that, unless it has enough to do."""
+        if isinstance(step, Outcome):
+            self._answers.put(step)
+        elif self._to_write.qsize() < _MOST_HELD:
+            self._to_write.put(step)
+        else:
+            self._answers.put(step.write())
+
+    def _write(self) -> None:
+        while (held := self._to_write.get()) is not None:
+            self._check_stop()
+            self._answers.put(held.write())
 
     def _begin_large(self, transfer: Transfer) -> None:
         large = LargeFile(self._storage, transfer, self._settings, self._answers.put, self._check_stop, self._health)

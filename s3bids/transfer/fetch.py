@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ObjectChangedError, VerificationError
 from .outcome import (
@@ -41,6 +42,33 @@ logger = logging.getLogger(__name__)
 SMALL_BYTES = 64 * 1024
 
 
+class Held(NamedTuple):
+    """A small object whose bytes are here and checked, and whose file is not written yet."""
+
+    storage: Storage
+    transfer: Transfer
+    settings: Settings
+    pieces: list[Piece]
+    digests: dict[str, str]
+    #: What the outcome will say.
+    attempts: int
+    refusals: int
+    waited: float
+    grown: int
+
+    def write(self) -> Outcome:
+        """Write the file. Raises nothing: the outcome says what happened."""
+        transfer = self.transfer
+        target = f"{self.settings.directory}/{transfer.target}"
+        try:
+            mtime_ns = _write_at_once(self.pieces, target, transfer)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the other files either
+            return _ended_badly(transfer, error, self.attempts, self.refusals)
+        record = record_of(self.storage.location, transfer, mtime_ns, self.digests)
+        result = Result(transfer.key, transfer.target, Status.FETCHED, transfer.size, "", self.attempts)
+        return Outcome(result, record, transfer.size, self.refusals, self.waited, self.grown)
+
+
 def fetch(
     storage: Storage,
     transfer: Transfer,
@@ -48,10 +76,11 @@ def fetch(
     received: Callable[[int], None],
     check_stop: Callable[[], None],
     health: Health,
-) -> Outcome:
+) -> Outcome | Held:
     """Carry out one transfer, with as many attempts as it takes and is allowed.
 
-    Raises nothing but :class:`Interrupted`: the result says what happened.
+    Raises nothing but :class:`Interrupted`: the result says what happened. Of a small object the file is left to be
+    written, by whoever has the time.
 
     Parameters
     ----------
@@ -72,10 +101,10 @@ def fetch(
         counted = Counter(received)
         begun = now()
         try:
-            record = _fetch_once(storage, transfer, settings, counted, check_stop)
+            step = _fetch_once(storage, transfer, settings, counted, check_stop)
         except Interrupted:
             raise
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the other files either
+        except Exception as error:  # noqa: BLE001 - as above
             counted.take_back()
             refusals += is_refusal(error)
             failing_since = begun if failing_since is None else failing_since
@@ -93,11 +122,14 @@ def fetch(
                 return _ended_badly(transfer, error, attempt, refusals)
             continue
         health.good()
+        waited = now() - begun if 0 < transfer.size <= SMALL_BYTES else 0.0
+        grown = transfer.size - planned.size
+        if isinstance(step, _Bytes):
+            return Held(storage, transfer, settings, *step, attempt, refusals, waited, grown)
         is_compared = transfer.action is Action.COMPARE
         status = Status.SKIPPED if is_compared else Status.FETCHED
         result = Result(transfer.key, transfer.target, status, 0 if is_compared else transfer.size, "", attempt)
-        waited = now() - begun if 0 < transfer.size <= SMALL_BYTES else 0.0
-        return Outcome(result, record, counted.untold, refusals, waited, transfer.size - planned.size)
+        return Outcome(result, step, counted.untold, refusals, waited, grown)
 
 
 def _ended_badly(transfer: Transfer, error: Exception, attempts: int, refusals: int) -> Outcome:
@@ -107,40 +139,98 @@ def _ended_badly(transfer: Transfer, error: Exception, attempts: int, refusals: 
     return Outcome(failed(transfer, error, attempts), refusals=refusals)
 
 
+class _Bytes(NamedTuple):
+    """A small object, checked."""
+
+    pieces: list[Piece]
+    digests: dict[str, str]
+
+
 def _fetch_once(
     storage: Storage, transfer: Transfer, settings: Settings, counted: Counter, check_stop: Callable[[], None]
-) -> Record:
+) -> Record | _Bytes:
     target = f"{settings.directory}/{transfer.target}"
-    part = part_beside(target)
+    pieces = _counted(_pieces(storage, transfer, target), counted, check_stop)
+    if transfer.action is Action.COMPARE:
+        # The time belongs to the bytes that are compared: whoever changes the file from here on makes it their own.
+        mtime_ns = os.stat(target).st_mtime_ns
+        return record_of(storage.location, transfer, mtime_ns, _received(pieces, transfer, settings, _drop))
+    if transfer.size <= STREAM_BYTES:
+        held: list[Piece] = []
+        return _Bytes(held, _received(pieces, transfer, settings, held.append))
+    mtime_ns, digests = _write_as_it_comes(pieces, target, transfer, settings)
+    return record_of(storage.location, transfer, mtime_ns, digests)
+
+
+def _counted(pieces: Iterable[Piece], counted: Counter, check_stop: Callable[[], None]) -> Iterator[Piece]:
+    for piece in pieces:
+        check_stop()
+        yield piece
+        counted.add(len(piece))
+
+
+def _drop(piece: Piece) -> None:
+    """Do nothing with a piece: it was compared."""
+
+
+def _received(
+    pieces: Iterable[Piece], transfer: Transfer, settings: Settings, take: Callable[[Piece], None]
+) -> dict[str, str]:
+    """Take an object in and check it; give its hashes."""
     hashes = hashes_for(transfer.etag, settings.verify)
-    # The time belongs to the bytes that were checked: whoever changes the file from here on makes it their own.
-    mtime_ns = os.stat(target).st_mtime_ns if transfer.action is Action.COMPARE else None
     size = 0
-    is_there = True
+    for piece in pieces:
+        take(piece)
+        for found in hashes.values():
+            found.update(piece)
+        size += len(piece)
+        if size > transfer.size:
+            break
+    check_size(transfer, size)
+    digests = {name: found.hexdigest() for name, found in hashes.items()}
+    check_digests(transfer, digests)
+    return digests
+
+
+def _write_at_once(pieces: list[Piece], target: str, transfer: Transfer) -> int:
+    """Write a small file whose bytes are there and checked; give its time."""
+    part = part_beside(target)
     file = create(part)
     try:
         try:
-            for piece in _pieces(storage, transfer, target):
-                check_stop()
+            for piece in pieces:
                 write(file, piece)
-                for found in hashes.values():
-                    found.update(piece)
-                counted.add(len(piece))
-                size += len(piece)
         finally:
             os.close(file)
-        check_size(transfer, size)
-        digests = {name: found.hexdigest() for name, found in hashes.items()}
-        check_digests(transfer, digests)
-        if mtime_ns is None:
-            # After closing: a network file system sets the time then.
-            mtime_ns = os.stat(part).st_mtime_ns
-            take_name(part, target, transfer)
-            is_there = False
-    finally:
-        if is_there:
-            remove(part)
-    return record_of(storage.location, transfer, mtime_ns, digests)
+        return _named(part, target, transfer)
+    except BaseException:
+        remove(part)
+        raise
+
+
+def _write_as_it_comes(
+    pieces: Iterable[Piece], target: str, transfer: Transfer, settings: Settings
+) -> tuple[int, dict[str, str]]:
+    """Write a file while its bytes come; give its time, and the hashes."""
+    part = part_beside(target)
+    file = create(part)
+    try:
+        try:
+            digests = _received(pieces, transfer, settings, partial(write, file))
+        finally:
+            os.close(file)
+        return _named(part, target, transfer), digests
+    except BaseException:
+        remove(part)
+        raise
+
+
+def _named(part: str, target: str, transfer: Transfer) -> int:
+    """Give a finished file its name, and its time."""
+    # After closing: a network file system sets the time then.
+    mtime_ns = os.stat(part).st_mtime_ns
+    take_name(part, target, transfer)
+    return mtime_ns
 
 
 def _pieces(storage: Storage, transfer: Transfer, target: str) -> Iterable[Piece]:

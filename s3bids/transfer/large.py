@@ -326,7 +326,8 @@ class LargeFile:
                 # By one request, which also compares the bytes that are here.
                 self._discard()
                 whole = self._transfer._replace(partial=None)
-                return fetch(self._storage, whole, self._settings, self._received, self._check_stop, self._health)
+                step = fetch(self._storage, whole, self._settings, self._received, self._check_stop, self._health)
+                return step if isinstance(step, Outcome) else step.write()
             if isinstance(error, VerificationError) and self._may_be_damaged():
                 self._attempts += 1
                 return self._begin_anew()

@@ -47,7 +47,7 @@ def run(
 
     planned = list(parts)
     for part in planned:
-        if part.planned.files:
+        if part.planned.files and not part.is_told:
             emit(part.planned)
     emit(Planned(0, 0, is_all=True))
     transfers = chain.from_iterable(part.transfers for part in planned)

@@ -1,8 +1,9 @@
 """How many transfers are under way at once: the number follows the link while it runs.
 
 A fast link is saturated by few transfers, and more of them only get in each other's way. Where each request waits
-40 ms, hundreds are needed. So the number is raised to what the waits of small requests ask for, doubled as long as
-that pays, and taken back where it does not. The decision is pure: time and counts are given.
+40 ms, hundreds are needed. While most of the work is small files, their waits tell the number; otherwise it is doubled
+as long as that pays and the processors have time to spare, and taken back where it does not. The decision is pure: time
+and counts are given.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
     from .outcome import Outcome
 
 #: Where a run begins.
-FIRST = 8
+FIRST = 32
+#: So many small requests saturate the fastest link.
+LEAST = 4
 #: More transfers than this never paid on any link that was measured.
 MOST = 256
 #: Pieces of large files under way at once: each has its share of the link, and a megabyte or two of memory.
 PIECES = 64
 #: Seconds between two decisions: long enough to tell a rate.
-WINDOW_S = 0.1
+WINDOW_S = 0.06
 #: What the fixed cost of a file counts in bytes, so that runs of small and of large files have one rate.
 FILE_BYTES = 64 * 1024
 #: More has to bring at least this much more.
 GAIN = 1.1
-#: From this share of one processor on, Python itself is the limit.
-BUSY = 0.9
+#: From this share of the processors on, they are the limit: the system and the server's side of it need the rest.
+BUSY = 0.6
 #: Windows to wait after a step that did not pay, before the next is tried.
-PAUSE = 30
+PAUSE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +83,24 @@ class Width:
         """Take in what happened, and give the new number.
 
         >>> width = Width(first=8, most=64)
-        >>> slow_link = [Window(0.25, files, 0, 0.01) for files in (50, 100, 200, 205)]
+        >>> slow_link = [Window(0.25, 8, received, 0.01) for received in (50 << 20, 100 << 20, 200 << 20, 205 << 20)]
         >>> [width.observe(window) for window in slow_link]
         [16, 32, 64, 32]
         """
         rate = (window.bytes + window.files * FILE_BYTES) / window.seconds
-        asked_for = min(self._most, self._asked_for(window))
+        is_small = window.files * FILE_BYTES > window.bytes
         if window.refusals or (self._has_stepped and rate < self._rate * GAIN):
             self.target = max(1, self.target // 2)
             self._has_stepped = False
             self._pause = PAUSE
         elif self._pause:
             self._pause -= 1
-        elif asked_for >= 2 * self.target:
-            self.target = asked_for
+        elif window.waited and is_small:
+            self.target = max(min(LEAST, self._most), min(self._most, self._asked_for(window)))
             self._has_stepped = False
         else:
-            self._has_stepped = window.busy_seconds < BUSY * window.seconds and self.target < self._most
+            is_busy = window.busy_seconds > BUSY * self._processors * window.seconds
+            self._has_stepped = not is_busy and self.target < self._most
             if self._has_stepped:
                 self.target = min(self._most, self.target * 2)
         self._rate = rate
@@ -104,8 +108,6 @@ class Width:
 
     def _asked_for(self, window: Window) -> int:
         """Give the number of small requests that keep the processors busy while each waits (Little's law)."""
-        if not window.waited or not window.files:
-            return 0
         service = window.busy_seconds / window.files
         return math.ceil(window.waited * self._processors / service) if service else self._most
 

@@ -111,11 +111,11 @@ class ScriptedStorage:
         self._add(key, pieces, times)
 
     def never_ends(self, key):
-        """Let the body go on for ever, a byte at a time: only an interruption ends the transfer."""
+        """Let the body never come to its end: only an interruption ends the transfer."""
 
         def pieces(data):
             while True:
-                yield b"x"
+                yield b""
 
         self._add(key, pieces, 1)
 
