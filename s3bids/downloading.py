@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ from .transfer.report import failure_message
 from .transfer.verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .catalog import Catalog
     from .storage.base import Storage
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport
+    from .transfer.report import DownloadReport, Failure
 
 
 def check_options(
@@ -78,8 +79,10 @@ def wanted_of(catalog: Catalog) -> Wanted:
     return Wanted(catalog.keys, targets, catalog.sizes, catalog.etags, catalog.modified)
 
 
-def execute(storage: Storage, catalog: Catalog, directory: Path, options: Options) -> DownloadReport:
-    """Download the objects of a catalog.
+def execute(
+    storage: Storage, catalog: Catalog, directory: Path, options: Options, lost: Sequence[Failure] = ()
+) -> DownloadReport:
+    """Download the objects of a catalog; the report lists those that were `lost` before as well.
 
     Raises
     ------
@@ -87,6 +90,9 @@ def execute(storage: Storage, catalog: Catalog, directory: Path, options: Option
         If files failed, after everything else was done; it carries the report.
     """
     report = download(storage, wanted_of(catalog), directory, options)
+    if lost:
+        failed = (*report.failed_files, *lost)
+        report = replace(report, failed=len(failed), failed_files=failed)
     if report.failed and not options.dry_run:
         raise DownloadError(failure_message(report, directory), report)
     return report

@@ -12,10 +12,12 @@ import json
 import logging
 import math
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DestinationError, ObjectNotFoundError
+from ..storage.files import part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +47,7 @@ class Record:
     modified: float | None
     #: When the file was last changed, in nanoseconds since 1970, as we left it.
     mtime_ns: int
-    #: Which check held: ``size`` or ``md5``.
+    #: Which check held: ``size``, ``md5`` or ``md5-parts``.
     check: str
     md5: str | None = None
     sha256: str | None = None
@@ -153,6 +155,31 @@ class ManifestWriter:
         self._is_cut = False
 
 
+@dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """One file that could not be downloaded.
+
+    The target is as the failure names it: that of a key which was refused may lead out of the directory.
+    """
+
+    target: str
+    key: str
+    reason: str
+    #: How often the object was asked for.
+    attempts: int
+    #: When this was written, in seconds since 1970.
+    time: float
+
+
+_FAILURE_TYPES: dict[str, tuple[type, ...]] = {
+    "target": (str,),
+    "key": (str,),
+    "reason": (str,),
+    "attempts": (int,),
+    "time": (float, int),
+}
+
+
 def read_records(directory: Path, *, required: bool = False) -> dict[str, Record]:
     """Read what is known of a directory: target -> its latest record.
 
@@ -163,49 +190,114 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     required
         Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest, instead of giving no records.
     """
-    folder = directory / STATE_FOLDER
-    if required and not any(folder.glob(f"*{_SUFFIX}")):
-        raise ObjectNotFoundError(
-            f"cannot verify {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
-        )
+    if required:
+        require_manifest(directory, "verify")
     records: dict[str, Record] = {}
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        for record in _file_records(path):
-            known = records.get(record.target)
-            if known is None or known.time <= record.time:
-                records[record.target] = record
+    for entry in _entries(directory):
+        record = _parse(entry)
+        if record is None:
+            continue
+        known = records.get(record.target)
+        if known is None or known.time <= record.time:
+            records[record.target] = record
     return records
 
 
-def _file_records(path: Path) -> Iterator[Record]:
-    try:
-        with path.open("rb") as lines:
-            for line in lines:
-                record = _parse(line)
-                if record is not None:
-                    yield record
-    except OSError as error:
-        message = f"cannot read the manifest {path}: {error.strerror or error}"
-        raise DestinationError(f"{message}; check its permissions, or move it away") from error
+def read_failures(directory: Path) -> dict[str, FailedRecord]:
+    """Read which files of a directory could not be downloaded: target -> its latest failure.
 
-
-def _parse(line: bytes) -> Record | None:
-    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory.
-
-    Fields that a later version may add are passed over.
+    A target that was downloaded, or found to be complete, at a later time is none of them. Where there is no manifest
+    nothing failed. What an interrupted run did not come to has not failed either.
     """
+    failures: dict[str, FailedRecord] = {}
+    latest: dict[str, float] = {}
+    for entry in _entries(directory):
+        event = _parse(entry) or _parse_failure(entry)
+        if event is None or event.time < latest.get(event.target, event.time):
+            continue
+        latest[event.target] = event.time
+        if isinstance(event, FailedRecord):
+            failures[event.target] = event
+        else:
+            failures.pop(event.target, None)
+    return failures
+
+
+def read_made(directory: Path) -> set[str]:
+    """Read which files of a directory we made ourselves, out of no object; see :func:`note_made`."""
+    made = (entry.get("target") for entry in _entries(directory) if entry.get("event") == "made")
+    return {target for target in made if isinstance(target, str)}
+
+
+def note_made(directory: Path, target: str, *, now: Callable[[], float] = time.time) -> None:
+    """Note that we made a file ourselves, out of no object, so that nobody wonders where it is from."""
+    with ManifestWriter(directory, part_name().removeprefix(".s3bids-").removesuffix(".part"), now=now) as manifest:
+        manifest._append({"event": "made", "target": target, "time": now()})
+
+
+def require_manifest(directory: Path, what: str) -> None:
+    """Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest; `what` is what cannot be done."""
+    if not any(_manifests(directory)):
+        raise ObjectNotFoundError(
+            f"cannot {what} {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
+        )
+
+
+def _manifests(directory: Path) -> list[Path]:
+    return sorted((directory / STATE_FOLDER).glob(f"*{_SUFFIX}"))
+
+
+def _entries(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a directory, file by file; what is cut short or damaged is passed over."""
+    for path in _manifests(directory):
+        try:
+            with path.open("rb") as lines:
+                for line in lines:
+                    entry = _parse_line(line)
+                    if entry is not None:
+                        yield entry
+        except OSError as error:
+            message = f"cannot read the manifest {path}: {error.strerror or error}"
+            raise DestinationError(f"{message}; check its permissions, or move it away") from error
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(entry, dict) or entry.get("event") != "file":
+    return entry if isinstance(entry, dict) else None
+
+
+def _parse(entry: dict[str, Any]) -> Record | None:
+    """Read an event; None for one that is damaged, of another kind, or that points out of the directory.
+
+    Fields that a later version may add are passed over.
+    """
+    if entry.get("event") != "file" or not _is_sound(entry, _TYPES):
         return None
-    if any(type(entry.get(name)) not in types for name, types in _TYPES.items()):
-        return None
-    if entry["size"] < 0 or not math.isfinite(entry["time"]) or not is_safe(entry["target"]):
+    if entry["size"] < 0 or not is_safe(entry["target"]):
         return None
     fields: dict[str, Any] = {name: entry.get(name) for name in _TYPES}
     return Record(**fields)
+
+
+def _parse_failure(entry: dict[str, Any]) -> FailedRecord | None:
+    if entry.get("event") != "failed" or not _is_sound(entry, _FAILURE_TYPES):
+        return None
+    return FailedRecord(**{name: entry[name] for name in _FAILURE_TYPES})
+
+
+def _is_sound(entry: dict[str, Any], types: dict[str, tuple[type, ...]]) -> bool:
+    """Say whether an event has its fields, each of its type, with texts that can be names and a time that is one."""
+    if any(type(entry.get(name)) not in kinds for name, kinds in types.items()):
+        return False
+    try:
+        for name in ("target", "location", "key"):
+            entry.get(name, "").encode()
+        return math.isfinite(entry["time"])
+    except (UnicodeEncodeError, OverflowError):
+        return False
 
 
 def is_safe(target: str) -> bool:
