@@ -125,7 +125,6 @@ class S3BIDSSubject:
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
-        retry_failed: bool = False,
     ) -> DownloadReport:
         """Download this subject's files, and none of the whole study.
 
@@ -141,7 +140,7 @@ class S3BIDSSubject:
             Only files whose names end with this text.
         pbar, pbar_idx
             Show a bar; `pbar_idx` is accepted for code written for s3bids 0.1.7 and has no effect.
-        n_jobs, verify, dry_run, retry_failed
+        n_jobs, verify, dry_run
             As in :meth:`S3BIDSStudy.download`.
 
         Returns
@@ -165,7 +164,6 @@ class S3BIDSSubject:
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
-            retry_failed=retry_failed,
         )
 
 

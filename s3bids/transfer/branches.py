@@ -34,9 +34,9 @@ def root_of(key: str, target: str) -> str | None:
     ('ds/', '', None)
     """
     root = key.removesuffix(target)
-    if not key.endswith(target) or not (root == "" or root.endswith("/")):
-        return None
-    return root
+    # A root that begins with a slash is none that a study can have.
+    is_root = root == "" or (root.endswith("/") and not root.startswith("/"))
+    return root if key.endswith(target) and is_root else None
 
 
 __all__ = ["Branch", "root_of"]

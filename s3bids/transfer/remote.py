@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Keys in one LIST answer.
 _PAGE_KEYS = 1000
-#: Most pages of a flat listing that may bring nothing of ours.
-_PAGES_IN_VAIN = 10
 
 
 def verify_remote(
@@ -155,24 +153,27 @@ class _Comparison:
         """List the branches: in one pass while that brings little else, one by one otherwise."""
         left = list(self._branches)
         if len(left) > 1:
-            [left] = in_threads(self._list_flat, [left])
+            [left] = in_threads(lambda _: self._list_flat(), [self._root])
         in_threads(lambda branch: self._take(branch.entries(self._storage, self._root)), left)
 
-    def _list_flat(self, branches: Iterable[Branch]) -> list[Branch]:
+    def _list_flat(self) -> list[Branch]:
         """List the data set in one pass, and give the branches that were not reached.
 
-        It is given up when it has brought as many pages of other keys as there are branches, or ten: from then on it
-        costs less to list the branches.
+        It is given up at the first page's worth of other keys if these are most of what came, and later if fewer
+        requests are needed for the branches that are left than were spent on other keys.
         """
-        allowed = _PAGE_KEYS * min(len(self._branches), _PAGES_IN_VAIN)
+        ours = others = 0
         for entry in self._storage.list(self._root):
-            if self._branch_of(entry.key[len(self._root) :]) in self._branches:
+            path = entry.key[len(self._root) :]
+            if self._branch_of(path) in self._branches:
                 self._take([entry])
+                ours += 1
                 continue
-            allowed -= 1
-            if allowed < 0:
-                reached = entry.key[len(self._root) :]
-                return [each for each in branches if not each.is_whole or f"{each.directory}/" > reached]
+            others += 1
+            if others % _PAGE_KEYS == 0:
+                left = [each for each in self._branches if not each.is_whole or f"{each.directory}/" > path]
+                if others > ours or others >= _PAGE_KEYS * len(left):
+                    return left
         return []
 
     def _take(self, entries: Iterable[ObjectInfo]) -> None:
