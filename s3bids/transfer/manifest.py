@@ -180,8 +180,54 @@ _FAILURE_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All that is known of a directory."""
+
+    #: Target -> its latest record.
+    records: dict[str, Record]
+    #: Target -> its latest failure, for those that have not come since.
+    failures: dict[str, FailedRecord]
+    #: Targets that we made ourselves, out of no object; see :func:`note_made`.
+    made: set[str]
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read what is known of a directory, in one pass over its manifests; nothing where there are none."""
+    found = Manifest({}, {}, set())
+    for entry in _entries(directory):
+        kind = entry.get("event")
+        if kind == "file":
+            _take_record(found, _parse(entry))
+        elif kind == "failed":
+            _take_failure(found, _parse_failure(entry))
+        elif kind == "made" and isinstance(entry.get("target"), str):
+            found.made.add(entry["target"])
+    return found
+
+
+def _take_record(found: Manifest, record: Record | None) -> None:
+    if record is None:
+        return
+    known = found.records.get(record.target)
+    if known is None or known.time <= record.time:
+        found.records[record.target] = record
+    failure = found.failures.get(record.target)
+    if failure is not None and failure.time <= record.time:
+        del found.failures[record.target]
+
+
+def _take_failure(found: Manifest, failure: FailedRecord | None) -> None:
+    if failure is None:
+        return
+    for known in (found.records.get(failure.target), found.failures.get(failure.target)):
+        if known is not None and known.time > failure.time:
+            return
+    found.failures[failure.target] = failure
+
+
 def read_records(directory: Path, *, required: bool = False) -> dict[str, Record]:
-    """Read what is known of a directory: target -> its latest record.
+    """Read what is known of the files of a directory: target -> its latest record.
 
     Parameters
     ----------
@@ -192,15 +238,7 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     """
     if required:
         require_manifest(directory, "verify")
-    records: dict[str, Record] = {}
-    for entry in _entries(directory):
-        record = _parse(entry)
-        if record is None:
-            continue
-        known = records.get(record.target)
-        if known is None or known.time <= record.time:
-            records[record.target] = record
-    return records
+    return read_manifest(directory).records
 
 
 def read_failures(directory: Path) -> dict[str, FailedRecord]:
@@ -209,24 +247,7 @@ def read_failures(directory: Path) -> dict[str, FailedRecord]:
     A target that was downloaded, or found to be complete, at a later time is none of them. Where there is no manifest
     nothing failed. What an interrupted run did not come to has not failed either.
     """
-    failures: dict[str, FailedRecord] = {}
-    latest: dict[str, float] = {}
-    for entry in _entries(directory):
-        event = _parse(entry) or _parse_failure(entry)
-        if event is None or event.time < latest.get(event.target, event.time):
-            continue
-        latest[event.target] = event.time
-        if isinstance(event, FailedRecord):
-            failures[event.target] = event
-        else:
-            failures.pop(event.target, None)
-    return failures
-
-
-def read_made(directory: Path) -> set[str]:
-    """Read which files of a directory we made ourselves, out of no object; see :func:`note_made`."""
-    made = (entry.get("target") for entry in _entries(directory) if entry.get("event") == "made")
-    return {target for target in made if isinstance(target, str)}
+    return read_manifest(directory).failures
 
 
 def note_made(directory: Path, target: str, *, now: Callable[[], float] = time.time) -> None:
@@ -270,20 +291,18 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _parse(entry: dict[str, Any]) -> Record | None:
-    """Read an event; None for one that is damaged, of another kind, or that points out of the directory.
+    """Read the record of a file; None for one that is damaged, or that points out of the directory.
 
     Fields that a later version may add are passed over.
     """
-    if entry.get("event") != "file" or not _is_sound(entry, _TYPES):
-        return None
-    if entry["size"] < 0 or not is_safe(entry["target"]):
+    if not _is_sound(entry, _TYPES) or entry["size"] < 0 or not is_safe(entry["target"]):
         return None
     fields: dict[str, Any] = {name: entry.get(name) for name in _TYPES}
     return Record(**fields)
 
 
 def _parse_failure(entry: dict[str, Any]) -> FailedRecord | None:
-    if entry.get("event") != "failed" or not _is_sound(entry, _FAILURE_TYPES):
+    if not _is_sound(entry, _FAILURE_TYPES):
         return None
     return FailedRecord(**{name: entry[name] for name in _FAILURE_TYPES})
 

@@ -15,7 +15,7 @@ from ..errors import DestinationError
 from ..storage.concurrency import in_threads
 from ..storage.files import is_part
 from .branches import Branch, root_of
-from .manifest import STATE_FOLDER, is_safe, read_failures, read_made, read_records
+from .manifest import STATE_FOLDER, is_safe, read_manifest, require_manifest
 from .verify import Difference, Verification, verify_records
 
 if TYPE_CHECKING:
@@ -69,16 +69,17 @@ def verify_remote(
         If the bucket cannot be listed.
     """
     root = Path(directory)
-    records = read_records(root, required=True)
+    require_manifest(root, "verify")
+    manifest = read_manifest(root)
+    records = manifest.records
     local = verify_records(root, records, deep=deep)
     found = [*local.differences]
-    failures = read_failures(root).values()
     for location in sorted({record.location for record in records.values()}):
         with open_storage(location) as storage:
             of_location = [record for record in records.values() if record.location == location]
-            for comparison in _comparisons(root, storage, of_location, failures, branch_of):
+            for comparison in _comparisons(root, storage, of_location, manifest.failures.values(), branch_of):
                 found += comparison.differences()
-    found += _extra_files(root, records.keys() | read_made(root))
+    found += _extra_files(root, records.keys() | manifest.made)
     return Verification(local.files, local.bytes, tuple(found), local.unproven)
 
 

@@ -14,7 +14,7 @@ from s3bids.transfer.manifest import (
     is_safe,
     note_made,
     read_failures,
-    read_made,
+    read_manifest,
     read_records,
     require_manifest,
 )
@@ -354,10 +354,10 @@ def test_without_a_manifest_nothing_failed(tmp_path):
 def test_a_file_of_our_own_making_is_noted(tmp_path):
     for target in ("a.json", "b.json"):
         note_made(tmp_path, target, now=lambda: 1.0)
-    assert read_made(tmp_path) == {"a.json", "b.json"}
+    assert read_manifest(tmp_path).made == {"a.json", "b.json"}
     assert read_records(tmp_path) == read_failures(tmp_path) == {}
 
 
 def test_a_hostile_note_is_passed_over(lines, tmp_path):
     lines(b'{"event": "made"}\n', b'{"event": "made", "target": 5}\n', b'{"event": "made", "target": "x"}\n')
-    assert read_made(tmp_path) == {"x"}
+    assert read_manifest(tmp_path).made == {"x"}
