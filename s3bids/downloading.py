@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,11 @@ from .transfer.report import failure_message
 from .transfer.verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .storage.base import Storage
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport
+    from .transfer.report import DownloadReport, Failure
 
 
 def check_options(
@@ -78,9 +79,13 @@ def wanted_of(catalog: Catalog) -> Wanted:
 
 
 def execute(
-    storage: Storage, catalog: Catalog | Iterable[Catalog], directory: Path, options: Options
+    storage: Storage,
+    catalog: Catalog | Iterable[Catalog],
+    directory: Path,
+    options: Options,
+    lost: Sequence[Failure] = (),
 ) -> DownloadReport:
-    """Download the objects of a catalog, or of its parts as they come.
+    """Download the objects of a catalog, or of its parts as they come; the report lists the `lost` ones as well.
 
     Raises
     ------
@@ -89,6 +94,9 @@ def execute(
     """
     wanted = wanted_of(catalog) if isinstance(catalog, Catalog) else map(wanted_of, catalog)
     report = download(storage, wanted, directory, options)
+    if lost:
+        failed = (*report.failed_files, *lost)
+        report = replace(report, failed=len(failed), failed_files=failed)
     if report.failed and not options.dry_run:
         raise DownloadError(failure_message(report, directory), report)
     return report

@@ -29,7 +29,10 @@ ROOM_OF = {
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
-        ("study", "listed_study", "subject", "dataset", "downloading", "hbn", "openneuro", "legacy", "utils"),
+        (
+            *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            *("hbn", "openneuro", "legacy", "utils"),
+        ),
         "study",
     ),
     "config": "config",

@@ -5,7 +5,18 @@ import threading
 import pytest
 
 from s3bids.errors import DestinationError, ObjectNotFoundError
-from s3bids.transfer.manifest import STATE_FOLDER, ManifestWriter, Record, is_safe, read_records
+from s3bids.transfer.manifest import (
+    STATE_FOLDER,
+    FailedRecord,
+    ManifestWriter,
+    Record,
+    is_safe,
+    note_made,
+    read_failures,
+    read_manifest,
+    read_records,
+    require_manifest,
+)
 
 RECORD = Record("sub-1/x", "s3://bucket", "ds/sub-1/x", 3, "abc", 5.5, 1_700_000_000_123_456_789, "md5", "abc", None)
 
@@ -185,6 +196,10 @@ def test_a_manifest_that_cannot_be_made_is_warned_of_once(tmp_path, caplog):
         line(check=1),
         line(modified="yesterday"),
         line(time=float("nan")),
+        line(time=10**400),
+        line(key="\ud800"),
+        line(target="\udcff"),
+        line(location="\ud800"),
     ],
 )
 def test_a_hostile_line_is_passed_over(lines, hostile):
@@ -238,3 +253,110 @@ def test_a_missing_manifest_is_an_error_only_where_one_is_needed(tmp_path):
 )
 def test_a_safe_path_stays_inside(target, expected):
     assert is_safe(target) is expected
+
+
+# Failures
+
+
+def failure_line(**changes):
+    entry = {
+        "event": "failed",
+        "target": "sub-1/x",
+        "key": "ds/sub-1/x",
+        "reason": "denied",
+        "attempts": 2,
+        "time": 1.0,
+    }
+    return json.dumps({**entry, **changes}).encode() + b"\n"
+
+
+@pytest.fixture
+def failures(lines, tmp_path):
+    """Write raw lines into manifests, one after the other, and read which targets have failed."""
+
+    def write(*files):
+        for number, raw in enumerate(files):
+            lines(*raw, name=f"m{number}")
+        return read_failures(tmp_path)
+
+    return write
+
+
+def test_a_failure_is_read_as_it_was_written(tmp_path):
+    with ManifestWriter(tmp_path, "run", now=clock(7.0)) as manifest:
+        manifest.fail("sub-1/x", "ds/sub-1/x", "no answer", 5)
+    assert read_failures(tmp_path) == {"sub-1/x": FailedRecord("sub-1/x", "ds/sub-1/x", "no answer", 5, 7.0)}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([[failure_line()]], {"sub-1/x"}),
+        ([[failure_line(), line(time=2.0)]], set()),
+        ([[failure_line()], [line(time=2.0)]], set()),
+        ([[line(time=2.0)], [failure_line()]], set()),
+        ([[failure_line(time=3.0)], [line(time=2.0)]], {"sub-1/x"}),
+        ([[line(time=2.0)], [failure_line(time=3.0)]], {"sub-1/x"}),
+        ([[line(time=2.0), failure_line(time=2.0)]], {"sub-1/x"}),
+        ([[failure_line(time=2.0), line(time=2.0)]], set()),
+        ([[failure_line(), line(time=2.0), failure_line(time=3.0)]], {"sub-1/x"}),
+        ([[failure_line(time=3.0)], [failure_line(time=1.0)], [line(time=2.0)]], {"sub-1/x"}),
+        ([[failure_line(), line(target="other", time=2.0)]], {"sub-1/x"}),
+        ([[failure_line(target="a"), failure_line(target="b"), line(target="a", time=2)]], {"b"}),
+    ],
+)
+def test_the_latest_event_of_a_target_tells_whether_it_failed(failures, files, expected):
+    assert set(failures(*files)) == expected
+
+
+def test_the_latest_of_several_failures_is_the_one(failures):
+    found = failures([failure_line(time=3.0, reason="late")], [failure_line(time=2.0, reason="early")])
+    assert found["sub-1/x"].reason == "late"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"{}\n",
+        failure_line()[:30] + b"\n",
+        failure_line(event="Failed"),
+        failure_line(target=None),
+        failure_line(target=["a"]),
+        failure_line(key=5),
+        failure_line(key="\ud800"),
+        failure_line(reason=None),
+        failure_line(attempts="2"),
+        failure_line(attempts=True),
+        failure_line(time="now"),
+        failure_line(time=float("inf")),
+        failure_line(time=10**400),
+    ],
+)
+def test_a_hostile_failure_is_passed_over(failures, hostile):
+    assert set(failures([failure_line(target="before"), hostile, failure_line(target="after")])) == {"before", "after"}
+
+
+def test_the_failure_of_a_refused_key_is_read_as_it_is(failures):
+    """It fails for good; whoever asks has to hear of it, and nobody may use it as a path."""
+    assert set(failures([failure_line(target="a/../../evil")])) == {"a/../../evil"}
+
+
+def test_without_a_manifest_nothing_failed(tmp_path):
+    assert read_failures(tmp_path) == read_failures(tmp_path / "nowhere") == {}
+    with pytest.raises(ObjectNotFoundError, match=r"cannot do this to .*: it has no manifest"):
+        require_manifest(tmp_path, "do this to")
+
+
+# Files that we made ourselves
+
+
+def test_a_file_of_our_own_making_is_noted(tmp_path):
+    for target in ("a.json", "b.json"):
+        note_made(tmp_path, target, now=lambda: 1.0)
+    assert read_manifest(tmp_path).made == {"a.json", "b.json"}
+    assert read_records(tmp_path) == read_failures(tmp_path) == {}
+
+
+def test_a_hostile_note_is_passed_over(lines, tmp_path):
+    lines(b'{"event": "made"}\n', b'{"event": "made", "target": 5}\n', b'{"event": "made", "target": "x"}\n')
+    assert read_manifest(tmp_path).made == {"x"}

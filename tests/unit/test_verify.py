@@ -129,6 +129,55 @@ def test_without_a_hash_the_size_is_all_there_is(download):
     assert verify_directory(download(a=(b"CONTENT", {"md5": None})), deep=True).differences == ()
 
 
+MIB = 1024 * 1024
+
+
+def parts_etag(data, size):
+    digests = [hashlib.md5(data[i : i + size], usedforsecurity=False).digest() for i in range(0, len(data), size)]
+    return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+
+
+@pytest.mark.parametrize("part_size", [8 * MIB, 5 * MIB])
+@pytest.mark.parametrize(
+    ("check", "is_spoiled", "kind", "unproven"),
+    [
+        ("size", False, {}, 0),
+        ("md5-parts", False, {}, 0),
+        ("md5-parts", True, {"a": "content"}, 0),
+        # The parts may have an unusual size.
+        ("size", True, {}, 1),
+    ],
+)
+def test_an_etag_of_parts_is_compared_too(download, part_size, check, is_spoiled, kind, unproven):
+    data = bytes(range(256)) * (40 * 1024) + b"end"
+    record = {"size": len(data), "md5": None, "etag": parts_etag(data, part_size), "check": check}
+    directory = download(a=(data[:-1] + b"D" if is_spoiled else data, record))
+    found = verify_directory(directory, deep=True)
+    assert (kinds(found), found.unproven) == (kind, unproven)
+    assert verify_directory(directory).differences == ()
+
+
+def test_a_hash_of_the_whole_is_preferred_to_that_of_parts(download):
+    found = verify_directory(download(a=(b"content", {"etag": f"{'0' * 32}-1", "check": "md5-parts"})), deep=True)
+    assert (found.differences, found.unproven) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unproven"),
+    [
+        ({"md5": None}, 1),
+        ({"md5": None, "etag": None}, 1),
+        ({"md5": None, "sha256": SHA256}, 0),
+        ({"md5": None, "size": 0}, 0),
+    ],
+)
+def test_files_without_a_known_hash_are_counted(download, changes, unproven):
+    content = b"" if "size" in changes else b"content"
+    directory = download(a=(content, changes), good=(b"content", {}))
+    assert verify_directory(directory, deep=True).unproven == unproven
+    assert verify_directory(directory).unproven == 0
+
+
 def test_a_directory_in_the_place_of_a_file_is_a_missing_file(download):
     directory = download(a=(None, {}))
     (directory / "a").mkdir()
