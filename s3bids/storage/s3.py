@@ -7,11 +7,10 @@ import re
 from contextlib import closing
 from datetime import UTC
 from functools import partial
-from http import HTTPStatus
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDeniedError, ObjectNotFoundError, RangeNotServedError, StorageError
 from .base import (
@@ -32,7 +31,7 @@ from .files import save, upload_with
 from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
-from .s3_errors import is_not_partial, translating
+from .s3_errors import is_not_partial, is_outside, translating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from obstore import ObjectMeta
-
 
 #: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -217,21 +215,26 @@ class S3Storage:
         return self._read_range(key, start, end)
 
     def _read_range(self, key: str, start: int, end: int | None) -> bytes:
-        from botocore.exceptions import ClientError
-
         self._refuse_marker("read", key)
-        last = "" if end is None else end - 1
         # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
         with self._translating("read", key):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
+            answer = self._part_by_boto3(key, start, end)
+            if answer is None:
+                return b""
             with closing(answer["Body"]) as body:
                 data: bytes = body.read()
         return data if "ContentRange" in answer else data[start:end]
+
+    def _part_by_boto3(self, key: str, start: int, end: int | None, **options: str) -> Any:
+        """Ask for bytes of an object by boto3; None if it ends before them."""
+        if start or end is not None:
+            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key, **options)
+        except self.client.exceptions.ClientError as error:
+            if is_outside(error):
+                return None
+            raise
 
     def stream(
         self,
@@ -254,6 +257,7 @@ class S3Storage:
     ) -> Iterator[Piece]:
         self._refuse_marker("read", key)
         if end is not None and end <= start:
+            self.head(key)
             return
         if is_odd(key) or (start and end is None) or (end is not None and self._clients.ranges_need_boto3):
             yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
@@ -268,9 +272,12 @@ class S3Storage:
                 return
             # One call instead of one for each piece and one for the end.
             data = memoryview(answer.bytes())
-        except Exception as error:  # noqa: BLE001 - it is translated and raised, or there is another way
+        except Exception as error:
+            if is_outside(error):
+                return
             if end is None or not is_not_partial(error):
-                self._raise_translated(error, "read", key)
+                with self._translating("read", key):
+                    raise
             data = None
         if data is None:
             self._clients.ranges_need_boto3 = True
@@ -278,20 +285,14 @@ class S3Storage:
         elif data:
             yield data
 
-    def _raise_translated(self, error: Exception, operation: str, key: str) -> NoReturn:
-        with self._translating(operation, key):
-            raise error
-
     def _stream_by_boto3(
         self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
     ) -> Iterator[bytes]:
         options = {"IfMatch": f'"{if_match}"'} if if_match else {}
-        if start and end is None and self.head(key).size <= start:
-            return
-        if start or end is not None:
-            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         with self._translating("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
+            answer = self._part_by_boto3(key, start, end, **options)
+            if answer is None:
+                return
             # Some servers send a part with the status of the whole.
             is_part = "ContentRange" in answer
             if end is not None and not is_part and (start or answer["ContentLength"] > end):
