@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import Part, writer_name
 from .manifest import ManifestWriter, read_records
-from .outcome import Settings, record_of
+from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
 from .progress import Ended, Event, Planned, Started, silent
@@ -50,6 +50,8 @@ class Options:
     retry: Retry = field(default_factory=Retry)
     emit: Callable[[Event], None] = silent
     now: Callable[[], float] = time.time
+    #: Bytes of one request for a part of a large object.
+    piece_bytes: int = PIECE_BYTES
 
 
 def plan_download(
@@ -124,7 +126,14 @@ class _Run:
     def results(self, parts: Iterator[Wanted]) -> Iterator[Result]:
         """Carry the parts out, and yield what becomes of each transfer."""
         options = self._options
-        settings = Settings(self._directory, options.verify, options.retry, run=self._name, now=options.now)
+        settings = Settings(
+            self._directory,
+            options.verify,
+            options.retry,
+            run=self._name,
+            now=options.now,
+            piece_bytes=options.piece_bytes,
+        )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
         options.emit(Started(first.planned.files, first.planned.bytes, is_all=self._is_whole))
