@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing
 from datetime import UTC
 from functools import partial
 from itertools import islice
@@ -12,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AccessDeniedError, ObjectNotFoundError, RangeNotServedError, StorageError
+from ..errors import AccessDeniedError, ObjectNotFoundError, StorageError
 from .base import (
     CHUNK_BYTES,
     UNWANTED_NAMES,
@@ -32,6 +31,7 @@ from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
 from .s3_errors import is_not_partial, is_outside, translating
+from .s3_parts import read_part, stream_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -216,25 +216,8 @@ class S3Storage:
 
     def _read_range(self, key: str, start: int, end: int | None) -> bytes:
         self._refuse_marker("read", key)
-        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
         with self._translating("read", key):
-            answer = self._part_by_boto3(key, start, end)
-            if answer is None:
-                return b""
-            with closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        return data if "ContentRange" in answer else data[start:end]
-
-    def _part_by_boto3(self, key: str, start: int, end: int | None, **options: str) -> Any:
-        """Ask for bytes of an object by boto3; None if it ends before them."""
-        if start or end is not None:
-            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        try:
-            return self.client.get_object(Bucket=self.bucket, Key=key, **options)
-        except self.client.exceptions.ClientError as error:
-            if is_outside(error):
-                return None
-            raise
+            return read_part(self.client, self.bucket, key, start, end)
 
     def stream(
         self,
@@ -280,7 +263,6 @@ class S3Storage:
                     raise
             data = None
         if data is None:
-            self._clients.ranges_need_boto3 = True
             yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
         elif data:
             yield data
@@ -288,24 +270,8 @@ class S3Storage:
     def _stream_by_boto3(
         self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
     ) -> Iterator[bytes]:
-        options = {"IfMatch": f'"{if_match}"'} if if_match else {}
         with self._translating("read", key):
-            answer = self._part_by_boto3(key, start, end, **options)
-            if answer is None:
-                return
-            # Some servers send a part with the status of the whole.
-            is_part = "ContentRange" in answer
-            if end is not None and not is_part and (start or answer["ContentLength"] > end):
-                answer["Body"].close()
-                raise RangeNotServedError(f"cannot read a part of {self.location}/{key}: the server sends it whole")
-            skip = 0 if is_part else start
-            with closing(answer["Body"]) as body:
-                for piece in body.iter_chunks(chunk_size):
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
-                    yield piece[skip:]
-                    skip = 0
+            yield from stream_part(self._clients, self.bucket, key, start, end, if_match, chunk_size)
 
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
         """Write one object at once; see :meth:`Storage.write`."""

@@ -10,7 +10,7 @@ import pytest
 
 from s3bids.errors import StorageError
 from s3bids.storage import S3Params, S3Storage
-from s3bids.testing.faults import Answer, Call, Cut, Fault, Flip, Page, Proxy, Redirect, Reset, Short, Stall
+from s3bids.testing.faults import Answer, Call, Cut, Fault, Flip, Page, Proxy, Redirect, Reset, Short, Stall, Whole
 
 DATA = b"0123456789" * 10
 
@@ -88,6 +88,13 @@ def test_a_redirect_names_the_region_and_no_place(bucket, proxy):
     for method in ("GET", "HEAD"):
         status, headers, _, _ = ask(proxy, f"/{bucket.name}", method)
         assert (status, headers["x-amz-bucket-region"], "Location" in headers) == (301, "ap-south-1", False)
+
+
+def test_a_part_is_asked_for_and_the_whole_comes(bucket, proxy):
+    proxy.script(Fault("get", action=Whole()))
+    path = f"/{bucket.name}/x"
+    answers = [ask(proxy, path, Range="bytes=2-4")[:3:2] for _ in range(2)]
+    assert answers == [(200, DATA), (206, b"234")]
 
 
 def test_a_function_is_called_before_the_answer(bucket, proxy, rclone):

@@ -14,7 +14,22 @@ Nothing here depends on the clock: a fault happens at the request that the scrip
 from __future__ import annotations
 
 from .proxy import Proxy
-from .script import OPERATIONS, Action, Answer, Call, Cut, Fault, Flip, Page, Redirect, Request, Reset, Short, Stall
+from .script import (
+    OPERATIONS,
+    Action,
+    Answer,
+    Call,
+    Cut,
+    Fault,
+    Flip,
+    Page,
+    Redirect,
+    Request,
+    Reset,
+    Short,
+    Stall,
+    Whole,
+)
 
 __all__ = [
     "OPERATIONS",
@@ -31,4 +46,5 @@ __all__ = [
     "Reset",
     "Short",
     "Stall",
+    "Whole",
 ]

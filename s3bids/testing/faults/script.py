@@ -88,13 +88,18 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """Answer a request for a part with the whole object, as a server without ranges does."""
+
+
+@dataclass(frozen=True)
 class Call:
     """Call a function and then answer rightly: for what happens to the bucket between two requests."""
 
     function: Callable[[], object]
 
 
-Action = Answer | Redirect | Cut | Short | Page | Flip | Reset | Stall | Call
+Action = Answer | Redirect | Cut | Short | Page | Flip | Reset | Stall | Whole | Call
 
 
 @dataclass(frozen=True)
@@ -209,5 +214,6 @@ __all__ = [
     "Rule",
     "Short",
     "Stall",
+    "Whole",
     "describe",
 ]

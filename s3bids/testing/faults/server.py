@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from .script import Action, Answer, Call, Cut, Flip, Page, Redirect, Reset, Short, Stall
+from .script import Action, Answer, Call, Cut, Flip, Page, Redirect, Reset, Short, Stall, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +109,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._stall()
             case Call():
                 action.function()
+                self._forward(body, None)
+            case Whole():
+                del self.headers["Range"]
                 self._forward(body, None)
             case _:
                 self._forward(body, action)
