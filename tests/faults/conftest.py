@@ -49,6 +49,8 @@ class ScriptedStorage:
         #: The key of every GET, in order, and its range.
         self.gets = []
         self.ranges = []
+        #: Called at each GET with its key; what it gives is raised, unless it is None.
+        self.refuses = lambda key: None
         self._piece = piece
         self._script = defaultdict(deque)
         self._lock = threading.Lock()
@@ -141,6 +143,9 @@ class ScriptedStorage:
             self.ranges.append((start, end))
             script = self._script[key, start] or self._script[key, None]
             scripted = script.popleft() if script else None
+        error = self.refuses(key)
+        if error is not None:
+            raise error
         if key not in self.objects:
             raise ObjectNotFoundError(f"cannot read {self.location}/{key}: there is no such object")
         if if_match is not None and if_match != self.etags[key]:
@@ -170,10 +175,20 @@ class Runner:
         self.waits = []
         self.events = []
         self.clock = 0.0
-        self.retry = Retry(busy_attempts=5, sleep=self.sleep, uniform=lambda low, high: high, now=lambda: self.clock)
+        #: Whether the clock goes on while somebody waits; with several threads it goes faster than any of them.
+        self.sleeping_takes_time = False
+        self.retry = Retry(busy_attempts=5, sleep=self.sleep, uniform=lambda low, high: high, now=self.now)
+        self._lock = threading.Lock()
+
+    def now(self):
+        with self._lock:
+            self.clock += 1e-6 if self.sleeping_takes_time else 0.0
+            return self.clock
 
     def sleep(self, seconds):
-        self.waits.append(seconds)
+        with self._lock:
+            self.waits.append(seconds)
+            self.clock += seconds if self.sleeping_takes_time else 0.0
 
     def download(self, storage, *, directory=None, wanted=None, **options):
         chosen = {"retry": self.retry, "emit": self.events.append, **options}
