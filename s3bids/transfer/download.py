@@ -152,9 +152,19 @@ class _Run:
                 )
                 _record_without_transfer(manifest, self._storage.location, plan, found)
                 manifest.flush()
-                remove_abandoned(found.abandoned)
+                remove_abandoned([*found.abandoned, *_superseded(plan, found)])
                 self.plans.append(plan)
                 yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
+
+
+def _superseded(plan: Plan, found: Destination) -> list[str]:
+    """Give the unfinished files of wanted objects that no row goes on with: of another version, or no longer needed."""
+    used = {partial.path for partial in plan.partials.values()}
+    unused = [partial for partial in found.partials if partial.path not in used]
+    keys = set(plan.wanted.keys) if unused else set()
+    return [
+        partial.path for partial in unused if partial.object.location == plan.location and partial.object.key in keys
+    ]
 
 
 class _Tally:
