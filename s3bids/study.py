@@ -260,7 +260,7 @@ class S3BIDSStudy(ListedStudy):
         subjects: Sequence[S3BIDSSubject] = (),
         lost: Sequence[Failure] = (),
     ) -> DownloadReport:
-        """Download the objects of a catalog that may come in parts, and note where they are; `lost` are known to fail."""
+        """Download a catalog, which may come in parts, and note where files are; `lost` are known to fail."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)

@@ -115,7 +115,7 @@ class Storage(Protocol):
         end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
     ) -> Iterator[Piece]:
-        """Yield the bytes ``[start:end]`` of an object, in pieces of about `chunk_size` bytes.
+        """Yield the bytes ``[start:end]`` of an object, as a slice does, in pieces of about `chunk_size` bytes.
 
         Pieces are bytes or memoryviews, whichever saves a copy, and none is empty. A server that cannot serve a part
         of an object is :class:`~s3bids.errors.RangeNotServedError` where `end` is given; without it the bytes before

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing
 from datetime import UTC
 from functools import partial
-from http import HTTPStatus
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from ..errors import AccessDeniedError, ObjectNotFoundError, RangeNotServedError, StorageError
+from ..errors import AccessDeniedError, ObjectNotFoundError, StorageError
 from .base import (
     CHUNK_BYTES,
     UNWANTED_NAMES,
@@ -32,7 +30,8 @@ from .files import save, upload_with
 from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
-from .s3_errors import is_not_partial, translating
+from .s3_errors import is_not_partial, is_outside, translating
+from .s3_parts import read_part, stream_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from obstore import ObjectMeta
-
 
 #: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -217,21 +215,9 @@ class S3Storage:
         return self._read_range(key, start, end)
 
     def _read_range(self, key: str, start: int, end: int | None) -> bytes:
-        from botocore.exceptions import ClientError
-
         self._refuse_marker("read", key)
-        last = "" if end is None else end - 1
-        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
         with self._translating("read", key):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
-            with closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        return data if "ContentRange" in answer else data[start:end]
+            return read_part(self.client, self.bucket, key, start, end)
 
     def stream(
         self,
@@ -254,6 +240,7 @@ class S3Storage:
     ) -> Iterator[Piece]:
         self._refuse_marker("read", key)
         if end is not None and end <= start:
+            self.head(key)
             return
         if is_odd(key) or (start and end is None) or (end is not None and self._clients.ranges_need_boto3):
             yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
@@ -268,43 +255,23 @@ class S3Storage:
                 return
             # One call instead of one for each piece and one for the end.
             data = memoryview(answer.bytes())
-        except Exception as error:  # noqa: BLE001 - it is translated and raised, or there is another way
+        except Exception as error:
+            if is_outside(error):
+                return
             if end is None or not is_not_partial(error):
-                self._raise_translated(error, "read", key)
+                with self._translating("read", key):
+                    raise
             data = None
         if data is None:
-            self._clients.ranges_need_boto3 = True
             yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
         elif data:
             yield data
 
-    def _raise_translated(self, error: Exception, operation: str, key: str) -> NoReturn:
-        with self._translating(operation, key):
-            raise error
-
     def _stream_by_boto3(
         self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
     ) -> Iterator[bytes]:
-        options = {"IfMatch": f'"{if_match}"'} if if_match else {}
-        if start and end is None and self.head(key).size <= start:
-            return
-        if start or end is not None:
-            options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         with self._translating("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
-            # Some servers send a part with the status of the whole.
-            is_part = "ContentRange" in answer
-            if end is not None and not is_part and (start or answer["ContentLength"] > end):
-                answer["Body"].close()
-                raise RangeNotServedError(f"cannot read a part of {self.location}/{key}: the server sends it whole")
-            skip = 0 if is_part else start
-            with closing(answer["Body"]) as body:
-                for piece in body.iter_chunks(chunk_size):
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
-                    yield piece[skip:]
-                    skip = 0
+            yield from stream_part(self._clients, self.bucket, key, start, end, if_match, chunk_size)
 
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
         """Write one object at once; see :meth:`Storage.write`."""

@@ -95,6 +95,11 @@ def is_not_partial(error: Exception) -> bool:
     return "non-partial response" in str(error)
 
 
+def is_outside(error: Exception) -> bool:
+    """Say whether the server answered that an object ends before the range that was asked for (416)."""
+    return _answer(error)[0] == "416"
+
+
 def translate(error: Exception, where: translating) -> S3BIDSError:
     """Give our error for one of theirs; the text names operation, bucket, key, cause and next step."""
     what = f"cannot {where.operation} {where.location}" + (f"/{where.key}" if where.key else "")
@@ -167,4 +172,4 @@ def _described(status: str | None, code: str | None) -> str:
     return " ".join(parts)
 
 
-__all__ = ["is_foreign", "is_not_partial", "translate", "translating"]
+__all__ = ["is_foreign", "is_not_partial", "is_outside", "translate", "translating"]

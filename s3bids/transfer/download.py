@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import Part, writer_name
 from .manifest import ManifestWriter, read_records
-from .outcome import Settings, record_of
+from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
 from .progress import Ended, Event, Planned, Started, silent
@@ -50,6 +50,8 @@ class Options:
     retry: Retry = field(default_factory=Retry)
     emit: Callable[[Event], None] = silent
     now: Callable[[], float] = time.time
+    #: Bytes of one request for a part of a large object.
+    piece_bytes: int = PIECE_BYTES
 
 
 def plan_download(
@@ -124,7 +126,14 @@ class _Run:
     def results(self, parts: Iterator[Wanted]) -> Iterator[Result]:
         """Carry the parts out, and yield what becomes of each transfer."""
         options = self._options
-        settings = Settings(self._directory, options.verify, options.retry, run=self._name, now=options.now)
+        settings = Settings(
+            self._directory,
+            options.verify,
+            options.retry,
+            run=self._name,
+            now=options.now,
+            piece_bytes=options.piece_bytes,
+        )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
         options.emit(Started(first.planned.files, first.planned.bytes, is_all=self._is_whole))
@@ -142,9 +151,19 @@ class _Run:
                 )
                 _record_without_transfer(manifest, self._storage.location, plan, found)
                 manifest.flush()
-                remove_abandoned(found.abandoned)
+                remove_abandoned([*found.abandoned, *_superseded(plan, found)])
                 self.plans.append(plan)
                 yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
+
+
+def _superseded(plan: Plan, found: Destination) -> list[str]:
+    """Give the unfinished files of wanted objects that no row goes on with: of another version, or no longer needed."""
+    used = {partial.path for partial in plan.partials.values()}
+    unused = [partial for partial in found.partials if partial.path not in used]
+    keys = set(plan.wanted.keys) if unused else set()
+    return [
+        partial.path for partial in unused if partial.object.location == plan.location and partial.object.key in keys
+    ]
 
 
 class _Tally:

@@ -257,7 +257,9 @@ class _Pool:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        for large in self._large:
+        with self._changed:
+            unfinished = list(self._large)
+        for large in unfinished:
             large.release()
 
     def _work(self) -> None:

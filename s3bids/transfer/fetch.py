@@ -92,13 +92,16 @@ def fetch(
     health
         What is known of the server.
     """
+    lost = health.lost()
+    if lost is not None:
+        return _ended_badly(transfer, lost, 0, 0)
     now = settings.retry.now
     planned = transfer
     refusals = attempt = 0
     failing_since = None
     while True:
         attempt += 1
-        counted = Counter(received)
+        counted = Counter(received, health.good)
         begun = now()
         try:
             step = _fetch_once(storage, transfer, settings, counted, check_stop)
@@ -107,7 +110,7 @@ def fetch(
         except Exception as error:  # noqa: BLE001 - as above
             counted.take_back()
             refusals += is_refusal(error)
-            failing_since = begun if failing_since is None else failing_since
+            failing_since = now() if failing_since is None else failing_since
             if isinstance(error, VerificationError):
                 health.good()
             if isinstance(error, ObjectChangedError) and transfer is planned:

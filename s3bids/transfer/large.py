@@ -27,11 +27,11 @@ from .outcome import (
     record_of,
     renewed,
 )
-from .partial import Version, piece_count, trailer
+from .partial import Version, claim, piece_count, trailer
 from .plan import Action
 from .report import Result, Status
 from .retry import PASSING, Health
-from .target import IsConflict, create, part_beside, take_name, write_at
+from .target import IsConflict, copy_beginning, create, part_beside, remove, take_name, write_at
 from .verify import etag_md5, hashes_for
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Bytes that are read at a time to be hashed or copied.
+#: Bytes that are read at a time to be hashed.
 _BLOCK_BYTES = 1024 * 1024
 
 #: What is to be done next for a file: these pieces; or nothing more, it has ended; or nothing now, others are at it.
@@ -103,14 +103,19 @@ class LargeFile:
         self._left = self._inside = 0
         self._error: Exception | None = None
         self._told = self._reused = 0
-        self._attempts = 1
+        self._attempts = 0
         self._refusals = 0
         #: Size and time of the file whose bytes were taken over as the beginning of the object.
         self._taken_over: tuple[int, int] | None = None
         self._wrong_md5: str | None = None
+        self._is_over = False
 
     def begin(self) -> Next:
         """Make the temporary file, or go on with one that was left; give the pieces that are missing."""
+        lost = self._health.lost()
+        if lost is not None:
+            return self._ended_badly(lost)
+        self._attempts = 1
         try:
             if not self._claim():
                 self._file = create(self._part)
@@ -118,19 +123,17 @@ class LargeFile:
                 if self._transfer.action is Action.COMPLETE:
                     self._take_over()
             return self._pieces_left()
+        except Interrupted:
+            raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the other files either
             return self._ended_badly(error)
 
     def _claim(self) -> bool:
         """Take an unfinished file of the same object, if there is one and nobody was faster."""
         partial = self._transfer.partial
-        if partial is None:
+        self._file = None if partial is None else claim(partial, self._part)
+        if partial is None or self._file is None:
             return False
-        try:
-            os.rename(partial.path, self._part)
-        except OSError:
-            return False
-        self._file = os.open(self._part, os.O_RDWR)
         self._piece_bytes = partial.piece_bytes
         self._reset(partial.there)
         self._reuse(partial.bytes)
@@ -160,13 +163,9 @@ class LargeFile:
 
     def _take_over(self) -> None:
         """Copy a file that may be the beginning of the object; the MD5 of the whole will tell whether it is."""
-        with open(self._target, "rb") as existing, open(self._part, "r+b") as part:
-            found = os.fstat(existing.fileno())
-            pieces = min(found.st_size, self._transfer.size) // self._piece_bytes
-            left = pieces * self._piece_bytes
-            while left and (data := existing.read(min(_BLOCK_BYTES, left))):
-                part.write(data)
-                left -= len(data)
+        found = os.stat(self._target)
+        pieces = min(found.st_size, self._transfer.size) // self._piece_bytes
+        copy_beginning(self._target, self._part, pieces * self._piece_bytes, self._check_stop)
         for index in range(pieces):
             self._mark(index)
         self._taken_over = found.st_size, found.st_mtime_ns
@@ -201,15 +200,17 @@ class LargeFile:
             if self._error is None:
                 self._fetch_piece(index)
                 self._hash_on()
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
+        except Interrupted as error:
             self._error = error
-        finally:
-            with self._lock:
-                self._inside -= 1
-                self._left -= 1
-                is_last = self._left == 0
+        except Exception as error:  # noqa: BLE001 - as above
+            # The first one tells what happened; those after it may be its consequences.
+            self._error = self._error or error
+        with self._lock:
+            self._inside -= 1
+            self._left -= 1
+            is_last = self._left == 0
+        if self._is_over and (not is_last or isinstance(self._error, Interrupted)):
+            self.release()
         return self._end() if is_last else None
 
     def _fetch_piece(self, index: int) -> None:
@@ -219,21 +220,18 @@ class LargeFile:
         attempt = 0
         while self._positions[index] < end:
             attempt += 1
-            begun, position = retry.now(), self._positions[index]
             try:
                 self._receive(index, end)
             except PASSING as error:
-                failing_since = begun if failing_since is None else failing_since
-                if self._positions[index] > position:
-                    self._health.good()
+                failing_since = retry.now() if failing_since is None else failing_since
+                gives_up = self._health.gives_up(error, attempt, failing_since) or self._error is not None
                 with self._lock:
-                    self._attempts = max(self._attempts, attempt + 1)
+                    self._attempts = max(self._attempts, attempt + (not gives_up))
                     self._refusals += is_refusal(error)
-                if self._error is not None or self._health.gives_up(error, attempt, failing_since):
+                if gives_up:
                     raise
                 self._check_stop()
                 retry.wait(attempt)
-        self._health.good()
         with self._lock:
             self._mark(index)
 
@@ -244,6 +242,7 @@ class LargeFile:
             transfer.key, self._positions[index], transfer.etag, end=end, chunk_size=STREAM_BYTES
         ):
             self._check_stop()
+            self._health.good()
             if self._positions[index] + len(piece) > end:
                 raise VerificationError(f"{transfer.key}: more bytes came than were asked for")
             write_at(self._descriptor, piece, self._positions[index])
@@ -303,10 +302,14 @@ class LargeFile:
         os.ftruncate(file, self._transfer.size)
         self._file = None
         os.close(file)
-        mtime_ns = os.stat(self._part).st_mtime_ns
-        if self._taken_over is not None and not self._is_as_taken_over():
-            raise IsConflict("somebody has changed the file during the download")
-        take_name(self._part, self._target, self._transfer)
+        try:
+            mtime_ns = os.stat(self._part).st_mtime_ns
+            if self._taken_over is not None and not self._is_as_taken_over():
+                raise IsConflict("somebody has changed the file during the download")
+            take_name(self._part, self._target, self._transfer)
+        except Exception:
+            remove(self._part)
+            raise
         return record_of(self._storage.location, self._transfer, mtime_ns, digests)
 
     def _is_as_taken_over(self) -> bool:
@@ -329,7 +332,6 @@ class LargeFile:
                 step = fetch(self._storage, whole, self._settings, self._received, self._check_stop, self._health)
                 return step if isinstance(step, Outcome) else step.write()
             if isinstance(error, VerificationError) and self._may_be_damaged():
-                self._attempts += 1
                 return self._begin_anew()
         except Interrupted:
             raise
@@ -347,6 +349,7 @@ class LargeFile:
 
     def _begin_anew(self) -> Next:
         self._take_back()
+        self._attempts += 1
         self._piece_bytes = self._settings.piece_bytes
         self._reused = 0
         self._taken_over = None
@@ -376,14 +379,17 @@ class LargeFile:
     def release(self, *, keep: bool = True) -> None:
         """Let go of the temporary file: for the next run to go on with, if a piece of it is there.
 
-        Nothing happens while a thread is at it, since it may be writing, or when the file has ended.
+        A thread that is at it may be writing: then it happens when the last one leaves. It does not when the file has
+        ended already.
         """
         with self._lock:
+            self._is_over = True
             if self._file is None or self._inside:
                 return
             file, self._file = self._file, None
         os.close(file)
-        with suppress(FileNotFoundError):
+        # What cannot be renamed or removed now is found by the next run.
+        with suppress(OSError):
             if keep and any(self._there) and self._taken_over is None:
                 os.rename(self._part, f"{self._part[: self._part.rfind('/') + 1]}{free_part_name()}")
             else:

@@ -101,12 +101,15 @@ def renewed(storage: Storage, transfer: Transfer) -> Transfer:
 
 
 class Counter:
-    """Tell the bytes of one attempt, a few hundred kilobytes at a time, so that they can be taken back."""
+    """Tell the bytes of one attempt, a few hundred kilobytes at a time, so that they can be taken back.
 
-    __slots__ = ("_received", "_told", "untold")
+    Each time somebody is told that the server serves.
+    """
 
-    def __init__(self, received: Callable[[int], None]) -> None:
-        self._received = received
+    __slots__ = ("_received", "_served", "_told", "untold")
+
+    def __init__(self, received: Callable[[int], None], served: Callable[[], None]) -> None:
+        self._received, self._served = received, served
         self._told = 0
         self.untold = 0
 
@@ -118,12 +121,16 @@ class Counter:
 
     def tell(self) -> None:
         """Tell what was not told yet."""
+        self._served()
         self._received(self.untold)
         self._told += self.untold
         self.untold = 0
 
     def take_back(self) -> None:
         """Take back what was told."""
+        if self.untold:
+            # They came, though in vain.
+            self._served()
         if self._told:
             self._received(-self._told)
         self._told = self.untold = 0

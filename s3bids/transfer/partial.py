@@ -23,8 +23,8 @@ _MAGIC = b"s3bids-1"
 _LENGTH_BYTES = 4
 #: The JSON names one key: at most 1,024 bytes, which may be escaped.
 _MOST_JSON = 64 * 1024
-#: Pieces are at least this large, so a file of any size has few.
-_LEAST_PIECE = 1
+#: More pieces than any object of S3 has here (5 TiB in 16 MiB each).
+_MOST_PIECES = 1_000_000
 
 
 class Version(NamedTuple):
@@ -71,6 +71,27 @@ def trailer(version: Version, piece_bytes: int, there: bytes) -> bytes:
     return there + text + len(text).to_bytes(_LENGTH_BYTES, "big") + _MAGIC
 
 
+def claim(partial: Partial, path: str) -> int | None:
+    """Take an unfinished file over, under a name that only the caller writes to.
+
+    Returns
+    -------
+    int or None
+        The open file; None if somebody was faster, or if it cannot be written.
+    """
+    try:
+        # Opened first: what cannot be written stays for those who can.
+        file = os.open(partial.path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return None
+    try:
+        os.rename(partial.path, path)
+    except OSError:
+        os.close(file)
+        return None
+    return file
+
+
 def read_partial(path: str) -> Partial | None:
     """Read which object an unfinished file is of; None if it does not say so, or cannot be read."""
     try:
@@ -92,16 +113,18 @@ def _read(path: str, file: int) -> Partial | None:
         return None
     entry = json.loads(os.pread(file, text_bytes, length - foot - text_bytes))
     size, piece_bytes = entry["size"], entry["piece_bytes"]
-    if type(size) is not int or type(piece_bytes) is not int or piece_bytes < _LEAST_PIECE:
+    if type(size) is not int or type(piece_bytes) is not int or size < 0 or piece_bytes < 1:
         return None
-    version = Version(entry["location"], entry["key"], size, entry["etag"])
-    count = piece_count(version.size, piece_bytes)
-    if version.size + count + text_bytes + foot != length:
+    location, key, etag = entry["location"], entry["key"], entry["etag"]
+    if type(location) is not str or type(key) is not str or type(etag) not in (str, type(None)):
         return None
-    there = os.pread(file, count, version.size)
+    count = piece_count(size, piece_bytes)
+    if count > _MOST_PIECES or size + count + text_bytes + foot != length:
+        return None
+    there = os.pread(file, count, size)
     if len(there) != count or set(there) - {0, 1}:
         return None
-    return Partial(path, version, piece_bytes, there)
+    return Partial(path, Version(location, key, size, etag), piece_bytes, there)
 
 
-__all__ = ["Partial", "Version", "piece_count", "read_partial", "trailer"]
+__all__ = ["Partial", "Version", "claim", "piece_count", "read_partial", "trailer"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -62,27 +63,50 @@ class Health:
     """When the server last served anybody: what the transfers of one process know of it together.
 
     A server that refuses one object and serves others is asked for it a few times. One that serves nobody is waited
-    for, up to the patience; after that every further object fails at once, so that a dead server ends a run of any
-    size.
+    for, up to the patience; after that no further object is asked for, so that a server that is dead, or that only
+    never answers, ends a run of any size. Time in which nobody asked counts for nothing.
     """
 
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._good_at = retry.now()
+        #: Since when every request was in vain, and when the last one was; of no meaning before the last good one.
+        self._bad_since = self._bad_at = -math.inf
 
     def good(self) -> None:
-        """Note that the server has served somebody."""
+        """Note that the server has served somebody, if only with a few bytes."""
         self._good_at = self._retry.now()
 
     def gives_up(self, error: Exception, attempt: int, failing_since: float) -> bool:
-        """Decide after an attempt, counted from 1, that ended with an error; the first that did began at some time."""
+        """Decide after an attempt, counted from 1, that ended with an error.
+
+        Parameters
+        ----------
+        failing_since
+            When the first attempt failed, not when it began: whoever was served in between tells nothing of an outage.
+        """
         retry, good_at = self._retry, self._good_at
-        if failing_since - good_at > retry.patience_s:
+        if self._bad_since < good_at:
+            self._bad_since = max(failing_since, good_at)
+        self._bad_at = retry.now()
+        if self._bad_at - self._bad_since >= retry.patience_s:
             return True
         is_busy = isinstance(error, StorageUnavailableError)
-        if attempt < (retry.busy_attempts if is_busy else retry.attempts):
-            return False
-        return good_at >= failing_since or retry.now() - good_at >= retry.patience_s
+        return attempt >= (retry.busy_attempts if is_busy else retry.attempts) and good_at >= failing_since
+
+    def lost(self) -> StorageConnectionError | None:
+        """Give the error of an object that is not even asked for, since the server is given up; None if it is not.
+
+        When nobody has asked for as long as the patience, it is worth asking again.
+        """
+        patience = self._retry.patience_s
+        if self._bad_since < self._good_at or self._bad_at - self._bad_since < patience:
+            return None
+        if self._retry.now() - self._bad_at > patience:
+            return None
+        return StorageConnectionError(
+            f"not asked for, since the server has served nobody for {patience:.0f} s; check the network and run again"
+        )
 
 
 __all__ = ["PASSING", "Health", "Retry"]

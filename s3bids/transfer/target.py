@@ -13,9 +13,13 @@ from ..storage.files import part_name
 from .plan import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..storage.base import Piece
     from .plan import Transfer
 
+#: Bytes that are copied at a time.
+_BLOCK_BYTES = 1024 * 1024
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -42,6 +46,16 @@ def write(file: int, piece: Piece) -> None:
     written = os.write(file, piece)
     while written < len(piece):
         written += os.write(file, memoryview(piece)[written:])
+
+
+def copy_beginning(source: str, part: str, size: int, check_stop: Callable[[], None]) -> None:
+    """Copy the first bytes of a file over those of another, or all that it has."""
+    with open(source, "rb") as existing, open(part, "r+b") as copy:
+        left = size
+        while left and (data := existing.read(min(_BLOCK_BYTES, left))):
+            check_stop()
+            copy.write(data)
+            left -= len(data)
 
 
 def write_at(file: int, piece: Piece, position: int) -> None:
@@ -71,4 +85,4 @@ def remove(path: str) -> None:
         return
 
 
-__all__ = ["IsConflict", "create", "part_beside", "remove", "take_name", "write", "write_at"]
+__all__ = ["IsConflict", "copy_beginning", "create", "part_beside", "remove", "take_name", "write", "write_at"]

@@ -35,7 +35,8 @@ def md5(data):
 class ScriptedStorage:
     """Objects in memory, handed out in small pieces; what each GET does can be scripted, the rest serve rightly.
 
-    A script is a queue for each key: one entry for each GET, taken in order.
+    A script is a queue for each key: one entry for each GET, taken in order. With `start` it is a queue for the GETs of
+    the range that begins there.
     """
 
     bucket = "scripted"
@@ -45,8 +46,11 @@ class ScriptedStorage:
         self.objects = dict(objects)
         #: Key -> ETag; the MD5 unless given.
         self.etags = {key: md5(data) for key, data in self.objects.items()} | (etags or {})
-        #: The key of every GET, in order.
+        #: The key of every GET, in order, and its range.
         self.gets = []
+        self.ranges = []
+        #: Called at each GET with its key; what it gives is raised, unless it is None.
+        self.refuses = lambda key: None
         self._piece = piece
         self._script = defaultdict(deque)
         self._lock = threading.Lock()
@@ -73,24 +77,24 @@ class ScriptedStorage:
         columns = zip(wanted.keys, wanted.targets, wanted.sizes, wanted.etags, wanted.modified, strict=True)
         return [Transfer(*row, action, "the note") for row in columns]
 
-    def fails(self, key, error, *, times=1, after=0):
+    def fails(self, key, error, *, times=1, after=0, start=None):
         """Let the next GETs of a key raise an error once some bytes have come."""
 
         def pieces(data):
             yield from self._pieces(data[:after])
             raise error
 
-        self._add(key, pieces, times)
+        self._add(key, pieces, times, start)
 
-    def cuts(self, key, length, *, times=1):
+    def cuts(self, key, length, *, times=1, start=None):
         """Let the body end early, as if it were whole."""
-        self._add(key, lambda data: self._pieces(data[:length]), times)
+        self._add(key, lambda data: self._pieces(data[:length]), times, start)
 
-    def serves(self, key, body, *, times=1):
+    def serves(self, key, body, *, times=1, start=None):
         """Let another body come."""
-        self._add(key, lambda data: self._pieces(body), times)
+        self._add(key, lambda data: self._pieces(body), times, start)
 
-    def flips(self, key, position, *, times=1):
+    def flips(self, key, position, *, times=1, start=None):
         """Invert one byte of the body."""
 
         def pieces(data):
@@ -98,9 +102,9 @@ class ScriptedStorage:
             changed[position] ^= 0xFF
             return self._pieces(bytes(changed))
 
-        self._add(key, pieces, times)
+        self._add(key, pieces, times, start)
 
-    def calls(self, key, function, *, after=0, times=1):
+    def calls(self, key, function, *, after=0, times=1, start=None):
         """Call a function when some bytes have come, then go on rightly."""
 
         def pieces(data):
@@ -108,20 +112,20 @@ class ScriptedStorage:
             function()
             yield from self._pieces(data[after:])
 
-        self._add(key, pieces, times)
+        self._add(key, pieces, times, start)
 
-    def never_ends(self, key):
+    def never_ends(self, key, *, start=None):
         """Let the body never come to its end: only an interruption ends the transfer."""
 
         def pieces(data):
             while True:
                 yield b""
 
-        self._add(key, pieces, 1)
+        self._add(key, pieces, 1, start)
 
-    def _add(self, key, pieces, times):
+    def _add(self, key, pieces, times, start):
         assert key in self.objects, "a script for a key that nobody asks for"
-        self._script[key].extend([pieces] * times)
+        self._script[key, start].extend([pieces] * times)
 
     def forget_script(self):
         """Say that not every key of the script was to be asked for."""
@@ -136,7 +140,12 @@ class ScriptedStorage:
         del chunk_size
         with self._lock:
             self.gets.append(key)
-            scripted = self._script[key].popleft() if self._script[key] else None
+            self.ranges.append((start, end))
+            script = self._script[key, start] or self._script[key, None]
+            scripted = script.popleft() if script else None
+        error = self.refuses(key)
+        if error is not None:
+            raise error
         if key not in self.objects:
             raise ObjectNotFoundError(f"cannot read {self.location}/{key}: there is no such object")
         if if_match is not None and if_match != self.etags[key]:
@@ -166,10 +175,20 @@ class Runner:
         self.waits = []
         self.events = []
         self.clock = 0.0
-        self.retry = Retry(busy_attempts=5, sleep=self.sleep, uniform=lambda low, high: high, now=lambda: self.clock)
+        #: Whether the clock goes on while somebody waits; with several threads it goes faster than any of them.
+        self.sleeping_takes_time = False
+        self.retry = Retry(busy_attempts=5, sleep=self.sleep, uniform=lambda low, high: high, now=self.now)
+        self._lock = threading.Lock()
+
+    def now(self):
+        with self._lock:
+            self.clock += 1e-6 if self.sleeping_takes_time else 0.0
+            return self.clock
 
     def sleep(self, seconds):
-        self.waits.append(seconds)
+        with self._lock:
+            self.waits.append(seconds)
+            self.clock += seconds if self.sleeping_takes_time else 0.0
 
     def download(self, storage, *, directory=None, wanted=None, **options):
         chosen = {"retry": self.retry, "emit": self.events.append, **options}

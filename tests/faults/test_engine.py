@@ -269,6 +269,48 @@ def test_a_listing_that_breaks_off_ends_the_run_with_its_error(make_storage, run
     assert set(run.records) == set(run.files())
 
 
+@pytest.mark.parametrize("error", [StorageConnectionError("refused"), StorageUnavailableError("slow down")])
+def test_a_dead_server_ends_a_run_of_any_size(make_storage, run, error):
+    """Within the patience; then what is left is not even asked for: each request might take a minute."""
+    run.sleeping_takes_time = True
+    storage = make_storage(3000)
+    storage.refuses = lambda key: error
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (0, 3000)
+    assert len(storage.gets) < 500
+    asked = [failure for failure in report.failed_files if failure.attempts]
+    assert len(asked) < 300
+    assert {failure.reason for failure in asked} == {str(error)}
+    spared = {failure.reason for failure in report.failed_files if not failure.attempts}
+    assert spared == {"not asked for, since the server has served nobody for 120 s; check the network and run again"}
+    assert 120.0 <= run.clock < 600.0
+    assert run.files() == {}
+    storage.refuses = lambda key: None
+    assert run.download(storage).fetched == 3000
+
+
+def test_an_outage_of_a_minute_fails_nobody(make_storage, run):
+    run.sleeping_takes_time = True
+    storage = make_storage(300)
+    storage.refuses = lambda key: StorageUnavailableError("down") if 1.0 < run.clock < 61.0 else None
+    storage.calls("ds/100", lambda: run.sleep(1.0))
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (300, 0)
+    assert run.clock > 61.0
+    assert run.files() == contents(storage)
+
+
+def test_bytes_that_come_in_vain_show_that_the_server_serves(make_storage, run):
+    """So the object has its few attempts, and the others are asked for."""
+    run.sleeping_takes_time = True
+    storage = make_storage(10)
+    storage.fails("ds/004", StorageConnectionError("reset"), after=8, times=5)
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (9, 1)
+    assert report.failed_files[0].attempts == 5
+    assert run.clock < 10.0
+
+
 # Progress
 
 
