@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import Part, writer_name
 from .manifest import ManifestWriter, read_records
@@ -206,7 +207,7 @@ def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan
         # Of an object without bytes the ETag was not compared, and may be no MD5.
         md5 = etag_md5(transfer.etag) if transfer.size else None
         mtime_ns = found.files[transfer.target].mtime_ns
-        manifest.add(record_of(location, transfer, mtime_ns, {"md5": md5} if md5 else {}))
+        manifest.add(record_of(location, transfer, mtime_ns, Digests("md5", md5) if md5 else Digests()))
     for transfer in plan.rows(Action.REFUSE):
         manifest.fail(transfer.target, transfer.key, transfer.note, 0)
 

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ObjectChangedError, VerificationError
+from .checks import ByteCheck
 from .outcome import (
     STREAM_BYTES,
     Counter,
     Interrupted,
     Outcome,
     Settings,
-    check_digests,
     check_size,
     conflicting,
     failed,
@@ -26,13 +26,13 @@ from .plan import Action
 from .report import Result, Status
 from .retry import PASSING, Health
 from .target import IsConflict, create, part_beside, remove, take_name, write
-from .verify import hashes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from ..storage.base import Piece, Storage
+    from .checks import Digests
     from .manifest import Record
     from .plan import Transfer
 
@@ -49,7 +49,7 @@ class Held(NamedTuple):
     transfer: Transfer
     settings: Settings
     pieces: list[Piece]
-    digests: dict[str, str]
+    digests: Digests
     #: What the outcome will say.
     attempts: int
     refusals: int
@@ -146,7 +146,7 @@ class _Bytes(NamedTuple):
     """A small object, checked."""
 
     pieces: list[Piece]
-    digests: dict[str, str]
+    digests: Digests
 
 
 def _fetch_once(
@@ -177,22 +177,23 @@ def _drop(piece: Piece) -> None:
 
 
 def _received(
-    pieces: Iterable[Piece], transfer: Transfer, settings: Settings, take: Callable[[Piece], None]
-) -> dict[str, str]:
+    pieces: Iterable[Piece],
+    transfer: Transfer,
+    settings: Settings,
+    take: Callable[[Piece], None],
+    path: str | None = None,
+) -> Digests:
     """Take an object in and check it; give its hashes."""
-    hashes = hashes_for(transfer.etag, settings.verify)
+    check = ByteCheck(transfer, settings.verify)
     size = 0
     for piece in pieces:
         take(piece)
-        for found in hashes.values():
-            found.update(piece)
+        check.update(piece)
         size += len(piece)
         if size > transfer.size:
             break
     check_size(transfer, size)
-    digests = {name: found.hexdigest() for name, found in hashes.items()}
-    check_digests(transfer, digests)
-    return digests
+    return check.finish(path)
 
 
 def _write_at_once(pieces: list[Piece], target: str, transfer: Transfer) -> int:
@@ -213,13 +214,13 @@ def _write_at_once(pieces: list[Piece], target: str, transfer: Transfer) -> int:
 
 def _write_as_it_comes(
     pieces: Iterable[Piece], target: str, transfer: Transfer, settings: Settings
-) -> tuple[int, dict[str, str]]:
+) -> tuple[int, Digests]:
     """Write a file while its bytes come; give its time, and the hashes."""
     part = part_beside(target)
     file = create(part)
     try:
         try:
-            digests = _received(pieces, transfer, settings, partial(write, file))
+            digests = _received(pieces, transfer, settings, partial(write, file), part)
         finally:
             os.close(file)
         return _named(part, target, transfer), digests

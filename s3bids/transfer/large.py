@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import ObjectChangedError, RangeNotServedError, VerificationError
 from ..storage.files import free_part_name
+from .checks import ByteCheck
+from .etags import etag_md5
 from .fetch import fetch
 from .outcome import (
     STREAM_BYTES,
     Interrupted,
     Outcome,
     Settings,
-    check_digests,
     conflicting,
     failed,
     is_refusal,
@@ -32,15 +33,14 @@ from .plan import Action
 from .report import Result, Status
 from .retry import PASSING, Health
 from .target import IsConflict, copy_beginning, create, part_beside, remove, take_name, write_at
-from .verify import etag_md5, hashes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..storage.base import Storage
+    from .checks import Digests
     from .manifest import Record
     from .plan import Transfer
-    from .verify import Hash
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class LargeFile:
         #: One byte a piece, 1 if it is there; and where the next byte of each belongs.
         self._there = bytearray()
         self._positions: list[int] = []
-        self._hashes: dict[str, Hash] = {}
+        self._check = ByteCheck(transfer, settings.verify)
         self._hashed = 0
         self._is_hashing = False
         #: Pieces that are to be fetched or under way, and threads that are inside :meth:`fetch`.
@@ -150,7 +150,7 @@ class LargeFile:
     def _reset(self, there: bytes) -> None:
         self._there = bytearray(there)
         self._positions = [index * self._piece_bytes for index in range(len(there))]
-        self._hashes = hashes_for(self._transfer.etag, self._settings.verify)
+        self._check = ByteCheck(self._transfer, self._settings.verify)
         self._hashed = 0
         self._is_hashing = False
         self._error = None
@@ -254,7 +254,7 @@ class LargeFile:
 
     def _hash_on(self) -> None:
         """Hash the pieces that follow each other without a gap, unless another thread is at it."""
-        if not self._hashes:
+        if self._check.is_idle:
             return
         with self._lock:
             if self._is_hashing:
@@ -275,8 +275,7 @@ class LargeFile:
         for position in range(index * self._piece_bytes, end, _BLOCK_BYTES):
             self._check_stop()
             data = os.pread(self._descriptor, min(_BLOCK_BYTES, end - position), position)
-            for found in self._hashes.values():
-                found.update(data)
+            self._check.update(data)
         self._hashed += 1
 
     def _end(self) -> Next:
@@ -284,8 +283,7 @@ class LargeFile:
         try:
             if self._error is not None:
                 raise self._error
-            digests = {name: found.hexdigest() for name, found in self._hashes.items()}
-            check_digests(self._transfer, digests)
+            digests = self._check.finish(self._part, self._check_stop)
             record = self._take_name(digests)
         except Interrupted:
             raise
@@ -297,7 +295,7 @@ class LargeFile:
         )
         return Outcome(result, record, refusals=self._refusals, grown=size - self._planned.size)
 
-    def _take_name(self, digests: dict[str, str]) -> Record:
+    def _take_name(self, digests: Digests) -> Record:
         file = self._descriptor
         os.ftruncate(file, self._transfer.size)
         self._file = None
@@ -341,9 +339,9 @@ class LargeFile:
 
     def _may_be_damaged(self) -> bool:
         """Say whether wrong bytes may come right: not if the same ones came twice, for then the ETag is no MD5."""
-        if "md5" not in self._hashes or not all(self._there):
+        found = self._check.md5
+        if found is None or not all(self._there):
             return False
-        found = self._hashes["md5"].hexdigest()
         known, self._wrong_md5 = self._wrong_md5, found
         return found != known and self._attempts < self._settings.retry.attempts
 

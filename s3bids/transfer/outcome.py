@@ -12,13 +12,14 @@ from ..errors import S3BIDSError, StorageUnavailableError, VerificationError
 from .manifest import Record
 from .report import Result, Status
 from .retry import Retry
-from .verify import Verify, etag_md5
+from .verify import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ..storage.base import Storage
+    from .checks import Digests
     from .plan import Transfer
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -150,18 +151,7 @@ def check_size(transfer: Transfer, size: int) -> None:
         )
 
 
-def check_digests(transfer: Transfer, digests: dict[str, str]) -> None:
-    """Compare the hash of what came with what the listing promised."""
-    expected = etag_md5(transfer.etag)
-    # Of an object without bytes nothing was asked, and its ETag may be no MD5.
-    if transfer.size and "md5" in digests and digests["md5"] != expected:
-        raise VerificationError(
-            f"{transfer.key}: the bytes that came have the MD5 {digests['md5']}, and the listing says {expected}; "
-            "they were damaged on the way, or the server's ETag is no MD5 (--verify size)"
-        )
-
-
-def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: dict[str, str]) -> Record:
+def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: Digests) -> Record:
     """Make the manifest's record of a file that is complete."""
     return Record(
         transfer.target,
@@ -171,9 +161,7 @@ def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: dict[st
         transfer.etag,
         None if transfer.modified != transfer.modified else transfer.modified,  # NaN: unknown
         mtime_ns,
-        "md5" if "md5" in digests else "size",
-        digests.get("md5"),
-        digests.get("sha256"),
+        *digests,
     )
 
 
@@ -184,7 +172,6 @@ __all__ = [
     "Interrupted",
     "Outcome",
     "Settings",
-    "check_digests",
     "check_size",
     "conflicting",
     "failed",

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..errors import VerificationError
 from .etags import Check, etag_md5, matching_hash, part_count
@@ -29,28 +29,6 @@ class Verify(StrEnum):
     ETAG = "etag"
     #: As ETAG, and a SHA-256 is computed for the manifest, so that the file can be checked ever after.
     SHA256 = "sha256"
-
-
-class Hash(Protocol):
-    """The part of a hashlib object that is used here."""
-
-    def update(self, data: bytes | memoryview, /) -> None:
-        """Take in more bytes."""
-
-    def hexdigest(self) -> str:
-        """Give the hash of all bytes so far."""
-        ...
-
-
-def hashes_for(etag: str | None, verify: Verify) -> dict[str, Hash]:
-    """Make the hash objects that a transfer needs: name -> hash."""
-    hashes: dict[str, Hash] = {}
-    if verify is not Verify.SIZE and etag_md5(etag) is not None:
-        # Not for security: a computer in FIPS mode refuses MD5 otherwise.
-        hashes["md5"] = hashlib.md5(usedforsecurity=False)
-    if verify is Verify.SHA256:
-        hashes["sha256"] = hashlib.sha256()
-    return hashes
 
 
 def file_hash(path: str | os.PathLike[str], name: str = "md5") -> str:
@@ -156,12 +134,10 @@ def _content_difference(path: Path, record: Record) -> tuple[Difference | None, 
 
 __all__ = [
     "Difference",
-    "Hash",
     "Verification",
     "Verify",
     "etag_md5",
     "file_hash",
-    "hashes_for",
     "verify_directory",
     "verify_records",
 ]

@@ -25,7 +25,7 @@ from s3bids.transfer.plan import Action, Wanted
 from s3bids.transfer.progress import Ended, Finished, Planned, Started
 from s3bids.transfer.report import Status
 from s3bids.transfer.verify import Verify, verify_directory
-from s3bids.transfer.width import FIRST
+from s3bids.transfer.width import MOST
 
 DATA = b"0123456789abcdef"
 #: An ETag that says nothing of the bytes.
@@ -681,21 +681,21 @@ def release_when_space_is_gone(run):
 def test_a_full_disk_ends_the_run_and_lists_what_was_not_tried(
     make_storage, run, disk, release_when_space_is_gone, number
 ):
-    storage = make_storage(60)
+    storage = make_storage(400)
     emit, wait = release_when_space_is_gone
     for key in sorted(storage.objects)[1:]:
         storage.calls(key, wait)
     disk.left, disk.error = 10, OSError(number, os.strerror(number))
     report = run.download(storage, emit=emit)
     assert report.no_space
-    assert (report.fetched, report.failed) == (0, 60)
+    assert (report.fetched, report.failed) == (0, 400)
     tried = [failure for failure in report.failed_files if failure.attempts]
     spared = [failure for failure in report.failed_files if not failure.attempts]
     assert {failure.attempts for failure in tried} == {1}, "a full disk does not pass by asking again"
     assert all("no space or quota is left" in failure.reason for failure in tried)
     assert {failure.reason for failure in spared} == {"not tried, since no space was left; free some and run again"}
     # One for each thread, and the one that the first thread took before it was told.
-    assert len(tried) <= FIRST + 1
+    assert len(tried) <= MOST + 1
     assert sorted(failure.key for failure in report.failed_files) == sorted(storage.objects)
     assert run.received == 0
     assert run.files() == {}

@@ -4,7 +4,7 @@ import pytest
 
 from s3bids.errors import ObjectNotFoundError
 from s3bids.transfer.manifest import ManifestWriter, Record
-from s3bids.transfer.verify import Difference, Verify, etag_md5, file_hash, hashes_for, verify_directory
+from s3bids.transfer.verify import Difference, Verify, etag_md5, file_hash, verify_directory
 
 MD5 = hashlib.md5(b"content", usedforsecurity=False).hexdigest()
 SHA256 = hashlib.sha256(b"content").hexdigest()
@@ -27,43 +27,6 @@ SHA256 = hashlib.sha256(b"content").hexdigest()
 )
 def test_an_etag_is_an_md5_or_says_nothing(etag, expected):
     assert etag_md5(etag) == expected
-
-
-@pytest.mark.parametrize(
-    ("etag", "verify", "names"),
-    [
-        (MD5, Verify.SIZE, []),
-        (MD5, Verify.ETAG, ["md5"]),
-        (MD5, Verify.SHA256, ["md5", "sha256"]),
-        (f"{MD5}-2", Verify.ETAG, []),
-        (f"{MD5}-2", Verify.SHA256, ["sha256"]),
-        (None, Verify.ETAG, []),
-        (None, Verify.SHA256, ["sha256"]),
-    ],
-)
-def test_a_transfer_computes_what_it_can_compare_or_has_to_note(etag, verify, names):
-    hashes = hashes_for(etag, verify)
-    assert list(hashes) == names
-    for found in hashes.values():
-        found.update(b"content")
-    assert {name: found.hexdigest() for name, found in hashes.items()} == {
-        name: {"md5": MD5, "sha256": SHA256}[name] for name in names
-    }
-
-
-def test_md5_is_asked_for_as_no_security(monkeypatch):
-    """A computer in FIPS mode refuses it otherwise."""
-    real_new = hashlib.new
-
-    def only_insecure(data=b"", *, usedforsecurity=True):
-        if usedforsecurity:
-            raise ValueError("disabled for FIPS")
-        return real_new("md5", data, usedforsecurity=False)
-
-    monkeypatch.setattr(hashlib, "md5", only_insecure)
-    monkeypatch.setattr(hashlib, "new", lambda name, data=b"", **how: only_insecure(data, **how) if name else None)
-    assert list(hashes_for(MD5, Verify.ETAG)) == ["md5"]
-    assert file_hash(__file__)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("md5", MD5), ("sha256", SHA256)])
