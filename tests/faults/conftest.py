@@ -306,11 +306,6 @@ def disk(monkeypatch):
 
 # The real chain: command line, obstore, proxy, rclone
 
-#: Bytes of a piece, of a small object and of a large one, which comes in eleven pieces.
-PIECE = 64 * 1024
-SMALL = 3000
-LARGE = 10 * PIECE + 12_345
-
 
 class Clock:
     """A clock that goes on while somebody waits, and by a trifle whenever somebody looks. Serves many threads."""
@@ -348,6 +343,11 @@ class Ran:
 class Chain:
     """A study of small and large objects on a server, a proxy before it, and the command line in this process."""
 
+    #: Bytes of a piece, of a small object and of a large one, which comes in eleven pieces.
+    PIECE = 64 * 1024
+    SMALL = 3000
+    LARGE = 10 * PIECE + 12_345
+
     def __init__(self, bucket, directory, proxy, note):
         self.bucket, self.directory, self.proxy = bucket, directory, proxy
         self.clock = Clock()
@@ -367,20 +367,22 @@ class Chain:
         """Write a study; names of small objects end in .json, those of large ones in .nii.gz."""
         self.put("dataset_description.json", b'{"Name": "faults", "BIDSVersion": "1.10.0"}')
         for number in range(small):
-            self.put(f"sub-{number % 3}/anat/sub-{number % 3}_run-{number:02}_T1w.json", content(number, SMALL))
+            self.put(f"sub-{number % 3}/anat/sub-{number % 3}_run-{number:02}_T1w.json", content(number, self.SMALL))
         for number in range(large):
-            self.put(f"sub-{number % 3}/func/sub-{number % 3}_run-{number}_bold.nii.gz", content(1000 + number, LARGE))
+            self.put(
+                f"sub-{number % 3}/func/sub-{number % 3}_run-{number}_bold.nii.gz", content(1000 + number, self.LARGE)
+            )
         self.proxy.reset()
 
     @property
     def small(self):
         """The name of one small object."""
-        return next(name for name, data in self.files.items() if len(data) == SMALL)
+        return next(name for name, data in self.files.items() if len(data) == self.SMALL)
 
     @property
     def large(self):
         """The name of one large object."""
-        return next(name for name, data in self.files.items() if len(data) == LARGE)
+        return next(name for name, data in self.files.items() if len(data) == self.LARGE)
 
     def run(self, *options, fault=None):
         """Download to the end. Every file is right, or listed; with `fault` what came of those it hit is noted."""
@@ -481,7 +483,7 @@ def in_this_process(monkeypatch, no_backoff):
 
     def prepare(chain, capture):
         chain._capture = capture
-        options = partial(Options, retry=chain.retry, piece_bytes=PIECE)
+        options = partial(Options, retry=chain.retry, piece_bytes=chain.PIECE)
         monkeypatch.setattr("s3bids.downloading.Options", options)
         return chain
 

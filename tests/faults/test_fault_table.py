@@ -4,6 +4,7 @@ Over the real chain: the command line, obstore, a proxy that spoils answers, and
 in pieces. Each run checks that every file is right or listed as failed with its reason, and that none is wrong.
 """
 
+import gzip
 import logging
 import random
 from dataclasses import dataclass
@@ -19,8 +20,21 @@ from s3bids.errors import (
     StorageUnavailableError,
     VerificationError,
 )
-from s3bids.storage import session
-from s3bids.testing.faults import Action, Answer, Call, Cut, Fault, Flip, Page, Reset, Short, Stall, Whole
+from s3bids.storage import S3Params, S3Storage, session
+from s3bids.testing.faults import (
+    Action,
+    Answer,
+    Call,
+    Cut,
+    Fault,
+    Flip,
+    Page,
+    Redirect,
+    Reset,
+    Short,
+    Stall,
+    Whole,
+)
 
 #: Attempts of an object while others are served, where the server breaks off and where it is busy.
 USUAL, BUSY = 5, 10
@@ -247,3 +261,46 @@ def test_an_object_that_is_replaced_again_and_again(chain, kind, verify):
     chain.proxy.reset()
     assert chain.run().code == 0
     assert chain.parts() == []
+
+
+# Where the bucket is, and how objects are stored
+
+
+def test_a_bucket_in_another_region(chain, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    chain.proxy.region = "eu-west-1"
+    ran = chain.run("--sign", "--region", "us-east-1", fault="region redirect")
+    assert ran.code == 0
+    assert isinstance(chain.proxy.requests[0].action, Redirect)
+    assert all(request.region == "eu-west-1" for request in chain.proxy.requests if request.operation == "get")
+
+
+def test_a_bucket_that_moves_during_the_run(chain, monkeypatch):
+    """A redirect in the middle of it, for small objects and for ranges."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    def move():
+        chain.proxy.region = "eu-west-1"
+
+    chain.proxy.script(Fault("get", skip=3, action=Call(move)))
+    ran = chain.run("--sign", "--region", "us-east-1", fault="region redirect during the run")
+    assert ran.code == 0
+
+
+@pytest.mark.parametrize("stored", ["gzip", "plain"])
+def test_an_object_that_says_it_is_compressed_is_stored_as_it_is(moto_chain, stored):
+    """Content-Encoding: gzip. What is on disk is what is in the bucket: its size and ETag are of that."""
+    chain = moto_chain
+    for name, size in (("sub-1/sub-1_T1w.nii.gz", chain.LARGE), ("sub-1/sub-1_T1w.json", chain.SMALL), ("README", 0)):
+        plain = random.Random(size).randbytes(size)
+        data = gzip.compress(plain, mtime=0) if stored == "gzip" else plain
+        chain.put(name, data, ContentEncoding="gzip")
+    ran = chain.run(fault="Content-Encoding: gzip")
+    assert (ran.code, ran.report["bytes"]) == (0, sum(map(len, chain.files.values())))
+    assert len([request for request in chain.proxy.requests if request.range]) > 10, "the large one came in pieces"
+    with S3Storage(S3Params(chain.bucket, chain.proxy.url, anon=True)) as storage:
+        name = "sub-1/sub-1_T1w.json"
+        assert storage.read(f"ds/{name}") == chain.files[name]
+        assert b"".join(storage.stream(f"ds/{name}", 100)) == chain.files[name][100:], "by boto3"
