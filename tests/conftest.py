@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 import time
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,6 +109,23 @@ def _require_loopback(family, address):
 def _is_loopback(host):
     name = host.decode() if isinstance(host, bytes) else host
     return name in ("localhost", "::1") or name.startswith("127.")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fault-table", action="store_true", help="print what came of each fault that was injected")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the faults with the files they hit, and what those ended as; a wrong file would have failed its test."""
+    if not config.getoption("--fault-table"):
+        return
+    counts = defaultdict(lambda: [0, 0, 0])
+    for report in terminalreporter.stats.get("passed", ()):
+        for fault, *found in (value for name, value in report.user_properties if name == "fault"):
+            counts[fault] = [sum(pair) for pair in zip(counts[fault], found, strict=True)]
+    terminalreporter.write_sep("=", "faults: files hit, of which right, of which listed as failed")
+    for fault, (tried, right, failed) in counts.items():
+        terminalreporter.write_line(f"| {fault} | {tried} | {right} | {failed} |")
 
 
 @pytest.fixture

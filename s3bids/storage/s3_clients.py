@@ -78,10 +78,11 @@ class S3Clients:
         """
         from obstore.exceptions import BaseError
 
+        asked_in = self._region
         try:
             return request(self._store(retries))
         except BaseError as error:
-            if "without LOCATION" not in str(error) or not self._learn_region():
+            if "without LOCATION" not in str(error) or not self._learn_region(asked_in):
                 raise
             return request(self._store(retries))
 
@@ -96,10 +97,11 @@ class S3Clients:
             options["range"] = (start, end)
         return self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
 
-    def _learn_region(self) -> bool:
-        """Ask in which region the bucket is, and turn to it. False if that is not news.
+    def _learn_region(self, asked_in: str | None) -> bool:
+        """Ask in which region the bucket is, and turn to it. False if it is the one that was asked already.
 
-        Whoever asks is told, even without access: header ``x-amz-bucket-region`` of HeadBucket.
+        Another thread may have turned there meanwhile. Whoever asks is told, even without access: header
+        ``x-amz-bucket-region`` of HeadBucket.
         """
         from botocore.exceptions import ClientError
 
@@ -109,8 +111,9 @@ class S3Clients:
             answer = error.response
         region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
         with self._lock:
-            if not region or region == self._region:
+            if not region or region == asked_in:
                 return False
-            self._region = region
-            self._stores.clear()
+            if region != self._region:
+                self._region = region
+                self._stores.clear()
             return True

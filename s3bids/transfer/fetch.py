@@ -118,7 +118,7 @@ def fetch(
                     transfer = renewed(storage, planned)
                 except Exception as now_gone:  # noqa: BLE001 - as above
                     return _ended_badly(transfer, now_gone, attempt, refusals)
-            elif isinstance(error, PASSING) and not health.gives_up(error, attempt, failing_since):
+            elif isinstance(error, PASSING) and not health.gives_up(transfer.key, error, attempt, failing_since):
                 check_stop()
                 settings.retry.wait(attempt)
             else:

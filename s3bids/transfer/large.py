@@ -224,7 +224,7 @@ class LargeFile:
                 self._receive(index, end)
             except PASSING as error:
                 failing_since = retry.now() if failing_since is None else failing_since
-                gives_up = self._health.gives_up(error, attempt, failing_since) or self._error is not None
+                gives_up = self._health.gives_up(self._planned.key, error, attempt, failing_since) or bool(self._error)
                 with self._lock:
                     self._attempts = max(self._attempts, attempt + (not gives_up))
                     self._refusals += is_refusal(error)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 PASSING = (StorageConnectionError, StorageUnavailableError, VerificationError)
 
 
+#: Objects that are asked for in vain before a server is given up. Those of one subject may be refused together.
+IN_VAIN = 32
+
+
 def _jitter(low: float, high: float) -> float:
     """Draw a number; a function of the module, so that its generator does not travel to other processes."""
     return random.uniform(low, high)  # noqa: S311 - spreads requests, no secret
@@ -63,7 +67,8 @@ class Health:
     """When the server last served anybody: what the transfers of one process know of it together.
 
     A server that refuses one object and serves others is asked for it a few times. One that serves nobody is waited
-    for, up to the patience; after that no further object is asked for, so that a server that is dead, or that only
+    for, up to the patience. After that some further objects are asked for once each, since those before may have had
+    something in common; if these are refused as well, no other is asked for, so that a server that is dead, or that
     never answers, ends a run of any size. Time in which nobody asked counts for nothing.
     """
 
@@ -72,12 +77,14 @@ class Health:
         self._good_at = retry.now()
         #: Since when every request was in vain, and when the last one was; of no meaning before the last good one.
         self._bad_since = self._bad_at = -math.inf
+        #: Keys that were given up since then, after the patience.
+        self._in_vain: set[str] = set()
 
     def good(self) -> None:
         """Note that the server has served somebody, if only with a few bytes."""
         self._good_at = self._retry.now()
 
-    def gives_up(self, error: Exception, attempt: int, failing_since: float) -> bool:
+    def gives_up(self, key: str, error: Exception, attempt: int, failing_since: float) -> bool:
         """Decide after an attempt, counted from 1, that ended with an error.
 
         Parameters
@@ -88,8 +95,10 @@ class Health:
         retry, good_at = self._retry, self._good_at
         if self._bad_since < good_at:
             self._bad_since = max(failing_since, good_at)
+            self._in_vain.clear()
         self._bad_at = retry.now()
         if self._bad_at - self._bad_since >= retry.patience_s:
+            self._in_vain.add(key)
             return True
         is_busy = isinstance(error, StorageUnavailableError)
         return attempt >= (retry.busy_attempts if is_busy else retry.attempts) and good_at >= failing_since
@@ -99,9 +108,9 @@ class Health:
 
         When nobody has asked for as long as the patience, it is worth asking again.
         """
-        patience = self._retry.patience_s
-        if self._bad_since < self._good_at or self._bad_at - self._bad_since < patience:
+        if len(self._in_vain) < IN_VAIN or self._bad_since < self._good_at:
             return None
+        patience = self._retry.patience_s
         if self._retry.now() - self._bad_at > patience:
             return None
         return StorageConnectionError(
@@ -109,4 +118,4 @@ class Health:
         )
 
 
-__all__ = ["PASSING", "Health", "Retry"]
+__all__ = ["IN_VAIN", "PASSING", "Health", "Retry"]

@@ -1,23 +1,30 @@
-"""A storage that misbehaves by script, and a way to run downloads from it without waiting."""
+"""A storage that misbehaves by script, a real server behind a proxy that does, and ways to run downloads unwaited."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import inspect
+import json
 import math
 import os
+import random
+import shutil
 import subprocess
 import sys
 import threading
 from collections import defaultdict, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import pytest
 
+from s3bids.cli import program
 from s3bids.errors import ObjectChangedError, ObjectNotFoundError
 from s3bids.storage.base import CHUNK_BYTES, ObjectInfo, Storage
 from s3bids.storage.files import is_part
+from s3bids.testing.faults import Proxy
 from s3bids.transfer import fetch, large, target
 from s3bids.transfer.download import Options, download
 from s3bids.transfer.engine import Part, run_transfers
@@ -295,3 +302,207 @@ def disk(monkeypatch):
     monkeypatch.setattr(fetch, "write", watched(target.write))
     monkeypatch.setattr(large, "write_at", watched(target.write_at))
     return found
+
+
+# The real chain: command line, obstore, proxy, rclone
+
+
+class Clock:
+    """A clock that goes on while somebody waits, and by a trifle whenever somebody looks. Serves many threads."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.waits = []
+        #: Then others are always served at the same moment, and an object has its few attempts.
+        self.stands_still = False
+        self._lock = threading.Lock()
+
+    def __call__(self):
+        with self._lock:
+            self.now += 0.0 if self.stands_still else 1e-6
+            return self.now
+
+    def sleep(self, seconds):
+        with self._lock:
+            self.now += 0.0 if self.stands_still else seconds
+            self.waits.append(seconds)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one run of the command line left."""
+
+    code: int
+    #: What ``--json`` prints; None where the command ended with an error.
+    report: dict[str, Any] | None
+    err: str
+    #: Target -> entry of the report.
+    failed: dict[str, dict[str, Any]]
+
+
+class Chain:
+    """A study of small and large objects on a server, a proxy before it, and the command line in this process."""
+
+    #: Bytes of a piece, of a small object and of a large one, which comes in eleven pieces.
+    PIECE = 64 * 1024
+    SMALL = 3000
+    LARGE = 10 * PIECE + 12_345
+
+    def __init__(self, bucket, directory, proxy, note):
+        self.bucket, self.directory, self.proxy = bucket, directory, proxy
+        self.clock = Clock()
+        self.retry = Retry(sleep=self.clock.sleep, now=self.clock, uniform=lambda low, high: high)
+        self.files = {}
+        self._note = note
+        self._capture = None
+
+    def put(self, name, data):
+        """Write one object of the study."""
+        raise NotImplementedError
+
+    def remove(self, name):
+        raise NotImplementedError
+
+    def fill(self, *, small=12, large=2):
+        """Write a study; names of small objects end in .json, those of large ones in .nii.gz."""
+        self.put("dataset_description.json", b'{"Name": "faults", "BIDSVersion": "1.10.0"}')
+        for number in range(small):
+            self.put(f"sub-{number % 3}/anat/sub-{number % 3}_run-{number:02}_T1w.json", content(number, self.SMALL))
+        for number in range(large):
+            self.put(
+                f"sub-{number % 3}/func/sub-{number % 3}_run-{number}_bold.nii.gz", content(1000 + number, self.LARGE)
+            )
+        self.proxy.reset()
+
+    @property
+    def small(self):
+        """The name of one small object."""
+        return next(name for name, data in self.files.items() if len(data) == self.SMALL)
+
+    @property
+    def large(self):
+        """The name of one large object."""
+        return next(name for name, data in self.files.items() if len(data) == self.LARGE)
+
+    def run(self, *options, fault=None):
+        """Download to the end. Every file is right, or listed; with `fault` what came of those it hit is noted."""
+        arguments = ["download", f"s3://{self.bucket}/ds", str(self.directory), "--endpoint-url", self.proxy.url]
+        code = program.run([*arguments, "--json", "--no-progress", *options])
+        out, err = self._capture.readouterr()
+        report = json.loads(out) if out else None
+        failed = {} if report is None else {entry["target"]: entry for entry in report["failed_files"]}
+        ran = Ran(code, report, err, failed)
+        right = self.check(ran)
+        if fault is not None:
+            hit = {request.key.removeprefix("ds/") for request in self.proxy.requests if request.action is not None}
+            hit &= set(self.files)
+            self._note(fault, len(hit), len(hit & right), len(hit & set(failed)))
+            assert hit <= right | set(failed)
+        return ran
+
+    def check(self, ran):
+        """Compare every file with its object, and the report and the manifest with the files; give the right ones."""
+        right = {name for name, data in tree(self.directory).items() if data == self.files.get(name)}
+        assert set(tree(self.directory)) == right, "a file under a final name is right"
+        if ran.report is None:
+            return right
+        assert right.isdisjoint(ran.failed)
+        assert right | set(ran.failed) == set(self.files)
+        assert all(entry["reason"] for entry in ran.failed.values())
+        assert ran.report["fetched"] + ran.report["skipped"] == len(right)
+        assert set(read_records(self.directory)) >= right
+        assert (ran.code == 0) == (right == set(self.files))
+        return right
+
+    def parts(self):
+        return [path for path in self.directory.rglob("*") if is_part(path.name)]
+
+
+def content(seed, size):
+    return random.Random(seed).randbytes(size)
+
+
+def tree(directory):
+    """Give the files of a directory without our own records and unfinished files: path -> bytes."""
+    paths = [path for path in directory.rglob("*") if path.is_file() and not is_part(path.name)]
+    names = {path.relative_to(directory).as_posix(): path for path in paths}
+    return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".s3bids/")}
+
+
+class RcloneChain(Chain):
+    """The study lies in a directory that rclone serves."""
+
+    def __init__(self, server, *arguments):
+        super().__init__(*arguments)
+        self._server = server
+        self._folder = server.root / self.bucket / "ds"
+        self._lock = threading.Lock()
+
+    def put(self, name, data):
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            # By another name first, so that nobody reads half of each.
+            path.with_name("new").write_bytes(data)
+            path.with_name("new").replace(path)
+            self.files[name] = data
+            self._server.refresh()
+
+    def remove(self, name):
+        (self._folder / name).unlink()
+        self._server.refresh()
+
+
+class MotoChain(Chain):
+    """The study lies in moto's memory."""
+
+    def __init__(self, client, *arguments):
+        super().__init__(*arguments)
+        self._client = client
+        client.create_bucket(Bucket=self.bucket)
+
+    def put(self, name, data, **options):
+        self._client.put_object(Bucket=self.bucket, Key=f"ds/{name}", Body=data, ACL="public-read", **options)
+        self.files[name] = data
+
+    def remove(self, name):
+        self._client.delete_object(Bucket=self.bucket, Key=f"ds/{name}")
+
+
+@pytest.fixture
+def note(record_property):
+    """A function that notes what came of a fault for the table of ``--fault-table``: files it hit, right, failed."""
+    return lambda fault, tried, right, failed: record_property("fault", [fault, tried, right, failed])
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, no_backoff):
+    """Let the command line run in this process, with its own clock and small pieces: a function to give it a chain."""
+    for name in ("watch_interrupts", "set_up_streams", "set_up_logging"):
+        monkeypatch.setattr(program, name, lambda: None)
+
+    def prepare(chain, capture):
+        chain._capture = capture
+        options = partial(Options, retry=chain.retry, piece_bytes=chain.PIECE)
+        monkeypatch.setattr("s3bids.downloading.Options", options)
+        return chain
+
+    return prepare
+
+
+@pytest.fixture
+def chain(rclone, bucket_name, tmp_path, note, capsys, in_this_process):
+    """A chain to rclone, behind a proxy that is as strict as S3, with an empty study."""
+    with Proxy(rclone.url, strict=True) as proxy:
+        yield in_this_process(RcloneChain(rclone, bucket_name, tmp_path / "copy", proxy, note), capsys)
+    shutil.rmtree(rclone.root / bucket_name, ignore_errors=True)
+    rclone.refresh()
+
+
+@pytest.fixture
+def moto_chain(moto, bucket_name, tmp_path, note, capsys, in_this_process):
+    """A chain to moto, with an empty study."""
+    client = moto.boto3_client()
+    with Proxy(moto.url) as proxy:
+        yield in_this_process(MotoChain(client, bucket_name, tmp_path / "copy", proxy, note), capsys)
+    client.close()
