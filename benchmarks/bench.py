@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import platform
 import shlex
@@ -84,13 +85,15 @@ class Bench:
 
 
 def ratio(one: list[dict[str, float] | None], other: list[dict[str, float] | None]) -> float:
-    """Give the median of the ratios inside the rounds in which both clients ended well."""
-    return statistics.median(a["wall"] / b["wall"] for a, b in zip(one, other, strict=True) if a and b)
+    """Give the median of the ratios inside the rounds in which both clients ended well; NaN if there was none."""
+    found = [a["wall"] / b["wall"] for a, b in zip(one, other, strict=True) if a and b]
+    return statistics.median(found) if found else math.nan
 
 
 def median(results: list[dict[str, float] | None], what: str) -> float:
-    """Give the median of the runs that ended well."""
-    return statistics.median(result[what] for result in results if result)
+    """Give the median of the runs that ended well; NaN if none did."""
+    found = [result[what] for result in results if result]
+    return statistics.median(found) if found else math.nan
 
 
 def measure(bench: Bench, endpoint: str, workload: str, rounds: int) -> dict[str, list[dict[str, float] | None]]:
@@ -168,8 +171,11 @@ def main() -> None:
     parser.add_argument("--workloads", default="small,large,mixed")
     parser.add_argument("--out", type=Path, default=HERE / "results.md")
     options = parser.parse_args()
+    out = options.out.absolute()
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(options.bench, Path(scratch))
+        bench = Bench(options.bench.absolute(), Path(scratch))
+        # Not in a checkout: 0.1.7 would import the s3bids of the working directory.
+        os.chdir(scratch)
         lines = table(bench, options.endpoints.split(","), options.workloads.split(","), options.rounds)
         if options.ancestor_rounds:
             lines += ["", *ancestor_table(bench, options.ancestor_rounds)]
@@ -187,7 +193,7 @@ def main() -> None:
         "1-24 KB; `large`: 6 files of 160 MiB; `mixed`: 500 files, 1.4 GB.",
         "",
     ]
-    options.out.write_text("\n".join([*head, *lines]) + "\n")
+    out.write_text("\n".join([*head, *lines]) + "\n")
 
 
 if __name__ == "__main__":
