@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict, deque
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ from s3bids.transfer.download import Options, download
 from s3bids.transfer.engine import Part, run_transfers
 from s3bids.transfer.manifest import read_records
 from s3bids.transfer.outcome import Settings
+from s3bids.transfer.partial import read_partial
 from s3bids.transfer.plan import Action, Transfer, Wanted
 from s3bids.transfer.progress import Planned, Received, Started
 from s3bids.transfer.retry import Retry
@@ -349,8 +351,10 @@ class Chain:
     SMALL = 3000
     LARGE = 10 * PIECE + 12_345
 
-    def __init__(self, bucket, directory, proxy, note):
-        self.bucket, self.directory, self.proxy = bucket, directory, proxy
+    def __init__(self, bucket, directory, open_proxy, note):
+        self.bucket, self.directory = bucket, directory
+        self._open_proxy = open_proxy
+        self.proxy = open_proxy()
         self.clock = Clock()
         self.retry = Retry(sleep=self.clock.sleep, now=self.clock, uniform=lambda low, high: high)
         self.files = {}
@@ -358,6 +362,10 @@ class Chain:
         self.keeps_records = True
         self._note = note
         self._capture = None
+
+    def renew_proxy(self):
+        """Take another proxy: what a killed process had sent may come to the old one late."""
+        self.proxy = self._open_proxy()
 
     def put(self, name, data):
         """Write one object of the study."""
@@ -409,6 +417,12 @@ class Chain:
             self._note(fault, len(hit), len(hit & right), len(hit & failed_or_refused))
         return ran
 
+    def start(self, *options, piece_bytes=PIECE):
+        """Begin a download in a process of its own, with the clock of the computer."""
+        arguments = ["download", f"s3://{self.bucket}/ds", str(self.directory), "--endpoint-url", self.proxy.url]
+        command = [sys.executable, "-c", PROGRAM, str(piece_bytes), *arguments, "--json", "--no-progress", *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
     def check(self, ran):
         """Compare every file with its object, and the report and the manifest with the files; give the right ones."""
         right = {name for name, data in tree(self.directory).items() if data == self.files.get(name)}
@@ -427,6 +441,36 @@ class Chain:
 
     def parts(self):
         return [path for path in self.directory.rglob("*") if is_part(path.name)]
+
+    def partials(self):
+        """Give the unfinished files that say what they are of."""
+        found = (read_partial(str(path)) for path in self.parts())
+        return [partial for partial in found if partial is not None]
+
+    def asked_for(self, name):
+        """Add up the bytes of the ranges of an object that were asked for."""
+        ranges = [request.range for request in self.proxy.requests if request.key == f"ds/{name}" and request.range]
+        bounds = [found.removeprefix("bytes=").split("-") for found in ranges]
+        return sum(int(last) + 1 - int(first) for first, last in bounds)
+
+
+#: The command line with pieces of another size: their bytes, then its arguments.
+PROGRAM = """
+import sys
+from functools import partial
+from s3bids import downloading
+from s3bids.cli.program import run
+
+downloading.Options = partial(downloading.Options, piece_bytes=int(sys.argv[1]))
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+def ended(process, seconds=120.0):
+    """Wait for the end of a process that was started: code, report or None, what it said."""
+    with process:
+        out, err = process.communicate(timeout=seconds)
+    return process.returncode, json.loads(out) if out else None, err
 
 
 def content(seed, size):
@@ -504,8 +548,12 @@ def in_this_process(monkeypatch, no_backoff):
 @pytest.fixture
 def chain(rclone, bucket_name, tmp_path, note, capsys, in_this_process):
     """A chain to rclone, behind a proxy that is as strict as S3, with an empty study."""
-    with Proxy(rclone.url, strict=True) as proxy:
-        yield in_this_process(RcloneChain(rclone, bucket_name, tmp_path / "copy", proxy, note), capsys)
+    with ExitStack() as stack:
+
+        def open_proxy():
+            return stack.enter_context(Proxy(rclone.url, strict=True))
+
+        yield in_this_process(RcloneChain(rclone, bucket_name, tmp_path / "copy", open_proxy, note), capsys)
     shutil.rmtree(rclone.root / bucket_name, ignore_errors=True)
     rclone.refresh()
 
@@ -515,5 +563,33 @@ def moto_chain(moto, bucket_name, tmp_path, note, capsys, in_this_process):
     """A chain to moto, with an empty study."""
     client = moto.boto3_client()
     with Proxy(moto.url) as proxy:
-        yield in_this_process(MotoChain(client, bucket_name, tmp_path / "copy", proxy, note), capsys)
+        yield in_this_process(MotoChain(client, bucket_name, tmp_path / "copy", lambda: proxy, note), capsys)
     client.close()
+
+
+@pytest.fixture
+def begin(chain):
+    """A function that begins a download in a process of its own: options -> process. None outlives the test."""
+    processes = []
+
+    def go(options, **settings):
+        processes.append(chain.start(*options, **settings))
+        return processes[-1]
+
+    yield go
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def start(begin):
+    """A function that lets processes download side by side, each with its options: code, report and words of each."""
+    return lambda *options, **settings: [ended(process) for process in [begin(each, **settings) for each in options]]
+
+
+@pytest.fixture(name="tree")
+def tree_of():
+    """A function that reads the files of a directory: path -> bytes."""
+    return tree
