@@ -19,6 +19,7 @@
     ├── DownloadError                    (OSError) some files failed; carries the whole report
     ├── SubjectNotFoundError             (ValueError) a subject that the study does not have
     ├── ParticipantsError                (ValueError) a participant table that cannot be read
+    ├── MissingExtraError                (ImportError) a package of an extra that is not installed
     └── ConfigError                      (ValueError) a study file or a command line that makes no sense
 
 Every text names the operation, the bucket and key or the path, the cause, and what to do next. The error of the
@@ -118,6 +119,10 @@ class SubjectNotFoundError(S3BIDSError, ValueError):
 
 class ParticipantsError(S3BIDSError, ValueError):
     """A participant table cannot be read."""
+
+
+class MissingExtraError(S3BIDSError, ImportError):
+    """A package is needed that only an extra of s3bids brings; the text has the command that installs it."""
 
 
 class ConfigError(S3BIDSError, ValueError):

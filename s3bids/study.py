@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from .catalog import Catalog
 from .downloading import check_directory_argument, check_flags, check_options, check_suffix, execute, files_present
 from .errors import DownloadError
-from .listed_study import ListedStudy
 from .retry_failed import RetryChoice, find_failed
 from .selection import ALL, FILES, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
+from .viewed_study import ViewedStudy
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "dataset_description.json"
 
 
-class S3BIDSStudy(ListedStudy):
+class S3BIDSStudy(ViewedStudy):
     """A BIDS study in a bucket on S3, or in a local directory that emulates one.
 
     Constructing it costs one delimiter listing (1,000 entries a page), and with `use_participants_tsv` one GET.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bids.layouts import Layout, Place
 from .bids.names import subject_label
+from .display import card, files_text, some
 from .selection import DerivativeChoice, as_index, matches
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ class S3BIDSSubject:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(subject_id={self.subject_id}, study_id={self.study.study_id})"
+
+    def _repr_html_(self) -> str:
+        files = self.files
+        here = len(files["raw"]) + sum(map(len, files["derivatives"].values()))
+        rows = [("study", self.study.study_id), ("downloaded", files_text(here))]
+        with self._lock:
+            keys = self._s3_keys
+        if keys is not None:
+            derived = {kind.rpartition("/")[2]: len(found) for kind, found in keys["derivatives"].items() if found}
+            rows.append(("raw data", files_text(len(keys["raw"]))))
+            rows.append(("derivatives", some(f"{kind} ({files_text(number)})" for kind, number in derived.items())))
+        return card(f"{type(self).__name__} {self.subject_id}", rows)
 
     @property
     def subject_id(self) -> str:

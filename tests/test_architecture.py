@@ -22,6 +22,7 @@ PACKAGE = Path(s3bids.__file__).parent
 ROOM_OF = {
     "": "root",
     "errors": "errors",
+    "display": "display",
     "storage": "storage",
     "bids": "bids",
     "catalog": "catalog",
@@ -31,6 +32,7 @@ ROOM_OF = {
     **dict.fromkeys(
         (
             *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            "viewed_study",
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
@@ -43,22 +45,25 @@ ROOM_OF = {
     "testing": "testing",
 }
 
-_BELOW_STUDY = {"errors", "storage", "bids", "catalog", "selection", "transfer", "neuro"}
+_BELOW_REPORT = {"errors", "display", "storage", "bids", "catalog", "selection", "transfer", "neuro"}
+#: Studies draw and show themselves, so a report is made of catalogs and manifests and knows no study.
+_BELOW_STUDY = {*_BELOW_REPORT, "report"}
 #: Room -> the rooms that it may import, besides itself.
 MAY_IMPORT = {
     "root": set(),
     "errors": set(),
+    "display": set(),
     "storage": {"errors"},
     "bids": {"errors"},
     "catalog": {"errors", "storage", "bids"},
     "selection": {"errors", "bids", "catalog"},
-    "transfer": {"errors", "storage"},
+    "transfer": {"errors", "display", "storage"},
     "neuro": {"errors", "storage"},
     "study": _BELOW_STUDY,
     "config": {*_BELOW_STUDY, "study", "root"},
     "batch": {*_BELOW_STUDY, "study", "config", "root"},
-    "report": {*_BELOW_STUDY, "study", "config", "root"},
-    "cli": {*_BELOW_STUDY, "study", "config", "batch", "report", "root"},
+    "report": {*_BELOW_REPORT, "root"},
+    "cli": {*_BELOW_STUDY, "study", "config", "batch", "root"},
     "testing": {"errors", "storage", "bids"},
 }
 #: The one module outside `testing` that may import it.
@@ -73,7 +78,7 @@ READS_ENVIRONMENT = "storage.params"
 
 HEAVY = [
     "boto3", "botocore", "s3fs", "obstore", "nibabel", "numpy", "pandas", "joblib", "tqdm", "pydantic", "yaml",
-    "bidsschematools",
+    "bidsschematools", "jinja2", "matplotlib",
 ]  # fmt: skip
 
 

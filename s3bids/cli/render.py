@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
+
+from ..display import files_text, plain, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_SECRET = re.compile(r"(?<=://)[^/@\s]*@")
 #: Lines that one write carries.
 _BATCH = 1000
 
@@ -22,23 +21,6 @@ def set_up_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def plain(text: str) -> str:
-    r"""Give a text as one line that is safe to show on a terminal.
-
-    Names of objects are made by anybody: control characters, escape sequences and marks that turn the direction of
-    writing are escaped, and a password in an address is left out. ``--json`` has names as they are.
-
-    >>> print(plain("sub-1\x1b[2J.json"), plain("http://me:secret@host/"))
-    sub-1\x1b[2J.json http://***@host/
-    """
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-    return _SECRET.sub("***@", shown)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def say(text: str) -> None:
@@ -75,30 +57,6 @@ def _write(stream: TextIO, text: str) -> None:
     except BrokenPipeError:
         # What comes now goes nowhere, also what Python itself flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def size_text(size: float) -> str:
-    """Give a number of bytes for people.
-
-    >>> size_text(0), size_text(1023), size_text(1536), size_text(3 * 1024**3)
-    ('0 B', '1023 B', '1.5 KiB', '3.0 GiB')
-    """
-    if size < 1024:
-        return f"{size:.0f} B"
-    for unit in _UNITS:
-        size /= 1024
-        if size < 1024 or unit == _UNITS[-1]:
-            break
-    return f"{size:.1f} {unit}"
-
-
-def files_text(number: int) -> str:
-    """Give a number of files for people.
-
-    >>> files_text(1), files_text(20000)
-    ('1 file', '20,000 files')
-    """
-    return "1 file" if number == 1 else f"{number:,} files"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, texts: int = 1) -> list[str]:

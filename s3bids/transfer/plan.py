@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..display import card, files_text, size_text
 from .destination import STATE_FOLDER
 from .partial import Version
 from .verify import etag_md5
@@ -109,6 +110,12 @@ class Plan:
 
     def __iter__(self) -> Iterator[Transfer]:
         return map(self.row, range(len(self)))
+
+    def _repr_html_(self) -> str:
+        shares = [(action, self.count(action), size_text(self.total_bytes(action))) for action in Action]
+        rows = [(action.value, f"{files_text(number)}, {size}") for action, number, size in shares if number]
+        to_fetch = ("to fetch", size_text(self.total_bytes(*FETCHING)))
+        return card(f"Plan of {files_text(len(self))}", [("from", self.location), to_fetch, *rows])
 
     def row(self, index: int) -> Transfer:
         """Give one row."""

@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..display import card, files_text, size_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from .plan import Plan
+
+#: Files of trouble that a notebook names.
+_MOST_NAMED = 5
 
 
 class Status(StrEnum):
@@ -77,6 +82,24 @@ class DownloadReport:
     failed_files: tuple[Failure, ...] = field(default=(), repr=False)
     #: The files in conflict.
     conflicting_files: tuple[Failure, ...] = field(default=(), repr=False)
+
+    def _repr_html_(self) -> str:
+        if self.dry_run and self.plan is not None:
+            return self.plan._repr_html_()
+        planned = self.fetched + self.skipped + self.conflicts + self.failed
+        rows = [
+            ("fetched", f"{files_text(self.fetched)}, {size_text(self.bytes)}, in {self.seconds:.1f} s"),
+            ("complete already", f"{self.skipped:,}"),
+            ("in conflict", f"{self.conflicts:,}"),
+            ("failed", f"{self.failed:,}"),
+        ]
+        named = [("failed", file) for file in self.failed_files] + [
+            ("differs", file) for file in self.conflicting_files
+        ]
+        rows += [(what, f"{file.target}: {file.reason}") for what, file in named[:_MOST_NAMED]]
+        if len(named) > _MOST_NAMED:
+            rows.append(("", f"and {len(named) - _MOST_NAMED:,} more; see .failures and .conflicting"))
+        return card(f"Download of {files_text(planned)}", rows)
 
     @property
     def failures(self) -> pd.DataFrame:
