@@ -115,6 +115,7 @@ def _is_loopback(host):
 
 
 def pytest_addoption(parser):
+    parser.addoption("--new-screenshots", action="store_true", help="keep how pages look now as how they should look")
     parser.addoption("--fault-table", action="store_true", help="print what came of each fault that was injected")
 
 
