@@ -12,6 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import S3BIDSError
+from .examples import epilog
 from .interrupts import INTERRUPTED, watch_interrupts
 from .logs import set_up_logging
 from .render import say, set_up_streams
@@ -56,6 +57,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"{__package__}.{cmd_name}").command
+        command.epilog = epilog(cmd_name)
         return command
 
 

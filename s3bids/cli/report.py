@@ -23,17 +23,11 @@ if TYPE_CHECKING:
 @log_option
 @connection_options
 def command(study: str, output: str, deep: bool, choice: Choice, as_json: bool, connection: Connection) -> None:
-    r"""Write a page that shows what a study or a download holds.
+    """Write a page that shows what a study or a download holds.
 
     The page is one HTML file that opens offline: subjects by data type, sizes, ages and sexes, and for a download the
     state of its files. Of a study the listing and the participant table are read, and no data; of a directory the
     manifest and the files, and no server is asked. Give ./NAME for a directory that is called like a shipped study.
-
-    \b
-    Examples:
-      s3bids report hbn-si -o hbn-si.html
-      s3bids report s3://openneuro.org/ds000102 -o flanker.html
-      s3bids report data -o data.html --deep
     """
     from ..report.page import check_page_name, write_page
     from .render import files_text, out, out_json, size_text
