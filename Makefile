@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow test-browser bench constraints clean
+.PHONY: help install demo check test test-slow test-browser docs bench constraints clean
 
 help:
 	@echo "make demo         make the embedded study, download it, show what came"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow    run the tests that take longer (kill tests, large listings)"
 	@echo "make test-browser run the tests that open pages in Chromium, which must be installed"
 	@echo "make check        ruff, mypy --strict and the architecture test"
+	@echo "make docs         build the documentation into build/docs; a warning is an error"
 	@echo "make bench        compare with s5cmd and s3bids 0.1.7; BENCH=folder of the measuring stick"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
 
@@ -44,6 +45,10 @@ test-slow: $(READY)
 # Debian: apt-get install chromium, or as root: sh .ci/install-chromium
 test-browser: $(READY)
 	$(BIN)/pytest -q -m browser tests/browser
+
+docs: $(READY)
+	$(BIN)/python docs/make_reference.py
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
 # The measuring stick lies beside the checkout; its README says how it is set up once.
 BENCH ?= ../shared/bench

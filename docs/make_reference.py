@@ -1,0 +1,137 @@
+"""Write the pages of the reference that come out of the code: the command line, study files, errors, and performance.
+
+`make docs` runs it; a test holds the pages to what it writes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import textwrap
+from pathlib import Path
+
+import click
+
+from s3bids import errors
+from s3bids.cli.program import COMMANDS, program
+from s3bids.config.study_file import ALLOWED
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+NOTE = "<!-- Written by docs/make_reference.py; edit what it reads. -->\n\n"
+
+#: Error -> what to do about it.
+NEXT_STEPS = {
+    "S3BIDSError": "Catch it to catch every error that s3bids raises by itself.",
+    "StorageError": "Its text names bucket and key; `--log-file` has the whole story.",
+    "ObjectNotFoundError": "Check the prefix: upper and lower case differ. `s3bids ls` shows what there is.",
+    "BucketNotFoundError": "Check the bucket's name and `--endpoint-url`.",
+    "AccessDeniedError": "A private bucket needs `--sign` or `--profile`; some need `--request-payer`.",
+    "StorageConnectionError": "It was tried again already. Check the network, then run the same command again.",
+    "StorageUnavailableError": "The server was waited for already. Run the same command again later.",
+    "ObjectChangedError": "Somebody wrote the object meanwhile. Run the same command again.",
+    "RangeNotServedError": "Read the object whole.",
+    "KeyRefusedError": "The key leads out of the directory, or cannot be a file name here. Nothing was written for it.",
+    "KeyClashError": "A file is where a directory must be: choose another key, or remove the file.",
+    "VerificationError": "The bytes are not those of the listing, several times over: ask who runs the server.",
+    "DestinationError": "Choose another directory, or mend its permissions.",
+    "ImageError": "The file is no NIfTI image, or its name says another format.",
+    "DownloadError": "`.failures` lists each file with its reason. Run again to fetch what is missing.",
+    "SubjectNotFoundError": "The text names the nearest ids; `s3bids ls STUDY` lists all.",
+    "ParticipantsError": "The text names the line of the table to correct.",
+    "MissingExtraError": "Run the `pip install` that the text names.",
+    "ConfigError": "The text names file, line and key, or the argument, and what is allowed.",
+}
+
+
+def errors_page() -> str:
+    """Give the page of errors: the tree, and a row for each."""
+    tree = errors.__doc__.partition("::\n\n")[2].partition("\n\nEvery text")[0]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.S3BIDSError)]
+    rows = [f"| `{kind.__name__}` | {_built_in(kind)} | {_first_line(kind)} | {_next_step(kind)} |" for kind in kinds]
+    return (
+        f"# Errors\n\n{NOTE}Every error is one of this tree, and many are a built-in one too, so that code which catches "
+        "`OSError` or `ValueError` goes on working. Each text names the operation, the bucket and key or the path, the "
+        "cause, and what to do next. On the command line an error is one sentence and an exit code.\n\n"
+        f"```text\n{textwrap.dedent(tree)}\n```\n\n"
+        "| error | is also | what it says | what to do |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _built_in(kind: type) -> str:
+    found = [base.__name__ for base in kind.__mro__ if hasattr(builtins, base.__name__)]
+    named = [name for name in found if name not in ("Exception", "BaseException", "object")]
+    return f"`{named[0]}`" if named else ""
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+def _next_step(kind: type) -> str:
+    return NEXT_STEPS.get(kind.__name__) or _next_step(kind.__mro__[1])
+
+
+def command_line_page() -> str:
+    """Give the page of the command line: the help of the program and of each command."""
+    parts = [f"# Command line\n\n{NOTE}", _help("s3bids", program)]
+    for name in COMMANDS:
+        command = program.get_command(click.Context(program), name)
+        parts.append(f"## s3bids {name}\n\n{_help(f's3bids {name}', command)}")
+    return "".join(parts) + COMPLETION
+
+
+def _help(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    return f"```text\n{command.get_help(context)}\n```\n\n"
+
+
+COMPLETION = """## Completion
+
+Commands and options are completed by the Tab key once the shell has been told how. For bash, put this line into `~/.bashrc`:
+
+```bash
+eval "$(_S3BIDS_COMPLETE=bash_source s3bids)"
+```
+
+For zsh, the same with `zsh_source` into `~/.zshrc`; for fish, `_S3BIDS_COMPLETE=fish_source s3bids | source` into
+`~/.config/fish/completions/s3bids.fish`.
+"""
+
+
+def study_files_page() -> str:
+    """Give the page of study files: every key, and a shipped file as the example."""
+    shipped = (ROOT / "studies" / "hbn-si.yaml").read_text(encoding="utf-8")
+    rows = "\n".join(f"| `{key}` | {text} |" for key, text in ALLOWED.items())
+    return (
+        f"# Study files\n\n{NOTE}A study file is YAML. `name` and `bucket` must be there. A mistake is one sentence "
+        "that names the file, the line and the key.\n\n"
+        f"| key | what it may hold |\n|---|---|\n{rows}\n\nOne that comes with s3bids:\n\n```yaml\n{shipped}```\n"
+    )
+
+
+def performance_page() -> str:
+    """Give the page of measured times, out of the file that the benchmarks keep."""
+    measured = (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8").removeprefix("# Measured\n")
+    return (
+        f"# Performance\n\n{NOTE}What was measured, and how to measure again: `make bench` compares with s5cmd and with "
+        "s3bids 0.1.7 on one machine, from a cold start, with a server on the same machine.\n"
+        f"{measured}"
+    )
+
+
+PAGES = {
+    "reference/errors.md": errors_page,
+    "reference/command-line.md": command_line_page,
+    "reference/study-files.md": study_files_page,
+    "performance.md": performance_page,
+}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
