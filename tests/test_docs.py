@@ -1,0 +1,223 @@
+"""What README and the documentation show is what happens: every command and code block runs, every path exists.
+
+Commands for buckets of others go to a server on this machine that has synthetic studies under the same names. A line of
+a block that is no command is a beginning of a line that the command before it must have printed; a comment ``# exits
+with N`` says how it ends. Other people's programs (in tables, as inline code) are not run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from s3bids import errors
+from s3bids.config import load_config
+from s3bids.testing.studies import write_hbn_site, write_study
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: Programs that a page may call, besides our own.
+KNOWN = {"s3bids", "rm", "export", "make", "pip"}
+LANGUAGES = {"console", "python", "text", "yaml", "bash"}
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+
+
+def blocks_of(page):
+    return [Block(*found) for found in _FENCE.findall(page.read_text(encoding="utf-8"))]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def without_fences(page):
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def prepared(rclone, tmp_path_factory):
+    """A folder with what `make demo` leaves, and a server with the studies that pages speak of: folder, address."""
+    root = rclone.root
+    for place in ("openneuro.org/ds000102", "bucket/study"):
+        write_study(root / place)
+    afq = root / "bucket" / "study" / "derivatives" / "afq"
+    (afq / "sub-01").mkdir(parents=True)
+    (afq / "dataset_description.json").write_text('{"Name": "afq", "BIDSVersion": "1.10.0"}')
+    (afq / "sub-01" / "sub-01_profiles.csv").write_text("tractID,nodeID\n")
+    subjects = [f"NDARAA{number:03}XYZ" for number in range(12)]
+    write_hbn_site(root / "fcp-indi/data/Projects/HBN/MRI/Site-SI", "SI", subjects=subjects)
+    rclone.refresh()
+    folder = tmp_path_factory.mktemp("docs")
+    program = Path(sys.executable).with_name("s3bids")
+    subprocess.run([program, "demo", "demo"], cwd=folder, check=True, capture_output=True)
+    return folder, rclone.url
+
+
+class Session:
+    """A folder and an environment in which the blocks of one page run, in order."""
+
+    def __init__(self, folder, url):
+        self.folder = folder
+        self.exports = []
+        self.environment = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "HOME": str(folder / "home"),
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "an-id-of-nobody",
+            "AWS_SECRET_ACCESS_KEY": "a-secret-of-nobody",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "MPLBACKEND": "agg",
+        }
+
+    def run(self, *command):
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def console(self, text):
+        for command, wanted in commands_of(text):
+            first = command.split()[0]
+            assert first in KNOWN, f"{command}: a program that nobody runs"
+            if first == "make":
+                assert_make_target(command.split()[1])
+            elif first == "export":
+                self.exports.append(command)
+            elif first != "pip":
+                self._check(command, wanted)
+
+    def _check(self, command, wanted):
+        comment = command.partition("# exits with ")[2]
+        done = self.run("bash", "-c", "; ".join([*self.exports, command]))
+        assert done.returncode == int(comment or 0), f"{command}: {done.stderr}"
+        printed = done.stdout.splitlines()
+        for line in wanted:
+            assert any(found.startswith(line) for found in printed), f"{command} prints no {line!r}: {done.stdout}"
+
+    def python(self, text, wanted):
+        done = self.run(sys.executable, "-W", "error", "-c", text)
+        assert done.returncode == 0, done.stderr
+        if wanted is not None:
+            assert done.stdout == wanted
+
+    def yaml(self, text):
+        name = re.match(r"# (\S+\.yaml)\n", text)
+        path = self.folder / (name[1] if name else "study.yaml")
+        path.write_text(text, encoding="utf-8")
+        assert load_config(path).name
+
+
+def commands_of(text):
+    """Give the commands of a block, each with the lines that stand below it."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        elif line:
+            found[-1][1].append(line)
+    return found
+
+
+def assert_make_target(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_of_a_page_runs(page, prepared, tmp_path):
+    folder, url = prepared
+    shutil.copytree(folder, tmp_path / "here")
+    session = Session(tmp_path / "here", url)
+    blocks = blocks_of(page)
+    for number, block in enumerate(blocks):
+        assert block.language in LANGUAGES, f"a block of {block.language or 'no language'}: nobody runs it"
+        following = blocks[number + 1] if number + 1 < len(blocks) else None
+        if block.language == "console":
+            session.console(block.text)
+        elif block.language == "python":
+            session.python(block.text, following.text if following and following.language == "text" else None)
+        elif block.language == "yaml":
+            session.yaml(block.text)
+        elif block.language == "bash":
+            assert session.run("bash", "-n", "-c", block.text).returncode == 0
+            assert session.run("bash", "-c", block.text).returncode == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_of_a_page_leads_to_a_file(page):
+    targets = set(re.findall(r"\]\(([^)\s]+)\)", without_fences(page)))
+    for target in targets:
+        assert not target.startswith("http"), "a page that needs the network is checked by nobody"
+        assert (page.parent / target.partition("#")[0]).is_file(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_that_a_page_names_exists(page):
+    rooms = r"s3bids|docs|tests|studies|notebooks|benchmarks|\.ci"
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]+)`", without_fences(page)):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`make ([a-z-]+)`", without_fences(page)):
+        assert_make_target(name)
+
+
+def reference():
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", sorted(reference().PAGES))
+def test_the_reference_is_what_the_code_says(name):
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == reference().PAGES[name](), "run `make docs`"
+
+
+def test_every_error_has_a_next_step():
+    kinds = {
+        name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.S3BIDSError)
+    }
+    assert kinds == set(reference().NEXT_STEPS)
+
+
+def test_every_page_is_in_the_menu():
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page.relative_to(ROOT / "docs").as_posix() in menu
+
+
+# The tests above can fail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$ s3bids ls hbn-si --no-such-option\n",
+        "$ s3bids ls hbn-si\nsub-nobody\n",
+        "$ s3bids verify demo/download  # exits with 3\n",
+        "$ curl http://example.org\n",
+        "$ make nonsense\n",
+    ],
+)
+def test_a_console_block_that_is_wrong_fails(text, prepared, tmp_path):
+    folder, url = prepared
+    shutil.copytree(folder, tmp_path / "here")
+    with pytest.raises(AssertionError):
+        Session(tmp_path / "here", url).console(text)
+
+
+def test_a_python_block_that_prints_something_else_fails(prepared, tmp_path):
+    with pytest.raises(AssertionError):
+        Session(tmp_path, prepared[1]).python("print(1)", "2\n")
