@@ -49,9 +49,9 @@ def errors_page() -> str:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.S3BIDSError)]
     rows = [f"| `{kind.__name__}` | {_built_in(kind)} | {_first_line(kind)} | {_next_step(kind)} |" for kind in kinds]
     return (
-        f"# Errors\n\n{NOTE}Every error is one of this tree, and many are a built-in one too, so that code which catches "
-        "`OSError` or `ValueError` goes on working. Each text names the operation, the bucket and key or the path, the "
-        "cause, and what to do next. On the command line an error is one sentence and an exit code.\n\n"
+        f"# Errors\n\n{NOTE}Every error is one of this tree, and many are a built-in one too, so that code which "
+        "catches `OSError` or `ValueError` goes on working. Each text names the operation, the bucket and key or the "
+        "path, the cause, and what to do next. On the command line an error is one sentence and an exit code.\n\n"
         f"```text\n{textwrap.dedent(tree)}\n```\n\n"
         "| error | is also | what it says | what to do |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
@@ -87,7 +87,8 @@ def _help(name: str, command: click.Command) -> str:
 
 COMPLETION = """## Completion
 
-Commands and options are completed by the Tab key once the shell has been told how. For bash, put this line into `~/.bashrc`:
+Commands and options are completed by the Tab key once the shell has been told how. For bash, put this line into
+`~/.bashrc`:
 
 ```bash
 eval "$(_S3BIDS_COMPLETE=bash_source s3bids)"
@@ -113,8 +114,8 @@ def performance_page() -> str:
     """Give the page of measured times, out of the file that the benchmarks keep."""
     measured = (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8").removeprefix("# Measured\n")
     return (
-        f"# Performance\n\n{NOTE}What was measured, and how to measure again: `make bench` compares with s5cmd and with "
-        "s3bids 0.1.7 on one machine, from a cold start, with a server on the same machine.\n"
+        f"# Performance\n\n{NOTE}What was measured, and how to measure again: `make bench` compares with s5cmd "
+        "and with s3bids 0.1.7 on one machine, from a cold start, with a server on the same machine.\n"
         f"{measured}"
     )
 

@@ -59,7 +59,7 @@ def prepared(rclone, tmp_path_factory):
     (afq / "dataset_description.json").write_text('{"Name": "afq", "BIDSVersion": "1.10.0"}')
     (afq / "sub-01" / "sub-01_profiles.csv").write_text("tractID,nodeID\n")
     subjects = [f"NDARAA{number:03}XYZ" for number in range(12)]
-    write_hbn_site(root / "fcp-indi/data/Projects/HBN/MRI/Site-SI", "SI", subjects=subjects)
+    write_hbn_site(root / "fcp-indi/data/Projects/HBN/MRI/Site-SI", site="SI", subjects=subjects)
     rclone.refresh()
     folder = tmp_path_factory.mktemp("docs")
     program = Path(sys.executable).with_name("s3bids")
