@@ -73,7 +73,7 @@ class Tries:
     #: outage.
     failing_since: float | None = None
     #: When the last one ended.
-    failed_at: float | None = None
+    failed_at: float = -math.inf
 
 
 class Health:
@@ -92,6 +92,8 @@ class Health:
         self._bad_since = self._bad_at = -math.inf
         #: Keys that were given up since then, after the patience.
         self._in_vain: set[str] = set()
+        #: Keys of which an attempt failed since then.
+        self._failing: set[str] = set()
 
     def good(self) -> None:
         """Note that the server has served somebody, if only with a few bytes."""
@@ -101,18 +103,22 @@ class Health:
         """Take note of an attempt that has just ended with an error, and decide whether it was the last.
 
         An attempt counts against the object if others were served since the one before it: the attempts that an
-        outage took say nothing of the object.
+        outage took say nothing of the object. When nobody else asks any more, it is enough that others were served
+        since its first failure.
         """
         retry, good_at, now = self._retry, self._good_at, self._retry.now()
-        if tries.failed_at is None or good_at >= tries.failed_at:
-            tries.counted += 1
-        tries.failed_at = now
         if tries.failing_since is None:
-            tries.failing_since = now
+            tries.failing_since = tries.failed_at = now
         if self._bad_since < good_at:
             self._bad_since = max(tries.failing_since, good_at)
             self._in_vain.clear()
+            self._failing.clear()
         self._bad_at = now
+        self._failing.add(key)
+        is_alone = len(self._failing) == 1 and good_at >= tries.failing_since
+        if not tries.counted or is_alone or good_at >= tries.failed_at:
+            tries.counted += 1
+        tries.failed_at = now
         if now - self._bad_since >= retry.patience_s:
             self._in_vain.add(key)
             return True

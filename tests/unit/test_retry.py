@@ -189,6 +189,17 @@ def test_time_in_which_nobody_asked_counts_for_nothing(health, clock, idle):
     assert attempts_until_given_up(health, clock, LOST)[0] == pytest.approx(120, abs=1)
 
 
+def test_the_last_object_is_not_waited_for_when_others_were_served_before(health, clock):
+    tries = Tries()
+    assert not health.gives_up(KEY, LOST, tries)
+    health.good()
+    for _ in range(3):
+        clock.now += 1.0
+        assert not health.gives_up(KEY, LOST, tries)
+    clock.now += 1.0
+    assert health.gives_up(KEY, LOST, tries)
+
+
 def test_an_object_that_alone_is_not_served_does_not_make_the_server_dead(health, clock):
     """It fails for hours, in which all others come."""
     for _ in range(100):
@@ -215,12 +226,13 @@ def test_an_outage_is_waited_for_by_those_it_caught_on_their_way(health, clock):
 
 def test_the_attempts_that_an_outage_took_do_not_count_against_an_object(health, clock):
     """Another's answer came just after its first failure, and then nothing for a minute."""
-    tries = Tries()
+    tries, others = Tries(), Tries()
     assert not health.gives_up(KEY, LOST, tries)
     clock.now += 0.1
     health.good()
     for _ in range(60):
         clock.now += 1.0
+        assert not health.gives_up("ds/another", LOST, others)
         assert not health.gives_up(KEY, LOST, tries)
     for _ in range(2):
         health.good()
