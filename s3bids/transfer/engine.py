@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections import deque
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..storage.files import part_name
+from .companion import MANY, Answer, Companion, LostError, is_small
 from .fetch import Held, fetch
 from .large import LargeFile, is_large
 from .manifest import ManifestWriter
-from .outcome import Interrupted, Outcome, Settings
+from .outcome import STREAM_BYTES, Interrupted, Outcome, Settings
 from .progress import Event, Finished, Planned, Received
-from .report import Result, Status
+from .report import Status
 from .retry import Health
 from .width import Gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from ..storage.base import Storage
     from .large import Next
     from .plan import Transfer
+    from .report import Result
+
+logger = logging.getLogger(__name__)
 
 #: How long an interrupted run waits for its threads; one that waits for a dead server dies with the process.
 _PATIENCE_S = 3.0
 
-#: What a thread says: how a transfer ended, bytes that came, that more is planned, or that it takes no more.
-_Message = Outcome | int | Planned | None
+#: What a thread says: how a transfer ended, what another process has done, bytes that came, that more is planned, or
+#: that it takes no more.
+_Message = Outcome | Answer | int | Planned | None
 #: Messages that are handled together: one write to the manifest serves them all.
 _BATCH = 4096
 #: Small files that wait to be written; whoever has one more writes it by himself, so a slow disk is written by all.
 _MOST_HELD = 64
+#: Transfers that are made ready at a time, to be taken without a lock.
+_LAID_READY = 256
 #: How long messages are gathered.
 _GATHER_S = 0.02
 
@@ -71,6 +82,28 @@ def run_transfers(
     by closing it, transfers under way stop within a piece. Of small files they leave nothing behind, of large ones an
     unfinished file that the next run goes on with.
     """
+    with closing(run_batches(storage, parts, settings, emit)) as batches:
+        for done in batches:
+            for result in done.results:
+                emit(Finished(result))
+                yield result
+
+
+class Done(NamedTuple):
+    """What ended since the last time, and stands in a manifest."""
+
+    results: list[Result]
+    #: Transfers that are under way at once, if there are as many.
+    width: int
+
+
+def run_batches(
+    storage: Storage, parts: Iterable[Part], settings: Settings, emit: Callable[[Event], None]
+) -> Generator[Done]:
+    """Carry out transfers as :func:`run_transfers` does, and yield what ended, several results at a time.
+
+    That they have ended is left to be told.
+    """
     pool = _Pool(storage, parts, settings)
     with ManifestWriter(settings.directory, writer_name(settings.run), now=settings.now) as manifest:
         try:
@@ -79,13 +112,16 @@ def run_transfers(
                 outcomes = [message for message in messages if isinstance(message, Outcome)]
                 _record(manifest, outcomes)
                 received = _tell(messages, emit)
-                pool.adapt(outcomes, received)
-                if any(outcome.result.no_space for outcome in outcomes):
+                width = pool.adapt(outcomes, received)
+                results = [outcome.result for outcome in outcomes]
+                for message in messages:
+                    if isinstance(message, Answer):
+                        results += message.results
+                if any(result.no_space for result in results):
                     # Every further file would fail as well; the caller lists what was not tried.
                     pool.stop_taking()
-                for outcome in outcomes:
-                    emit(Finished(outcome.result))
-                    yield outcome.result
+                if results:
+                    yield Done(results, width)
         finally:
             pool.stop()
             _record(manifest, pool.unheard())
@@ -98,20 +134,22 @@ def writer_name(run: str) -> str:
 
 
 def _tell(messages: list[_Message], emit: Callable[[Event], None]) -> int:
-    """Tell what more is planned and what has come; give the bytes that came."""
-    received = grown = 0
+    """Tell what more is planned and what has come; give the bytes that came to this process."""
+    received = grown = elsewhere = 0
     for message in messages:
         if isinstance(message, Outcome):
             received += message.untold
             grown += message.grown
+        elif isinstance(message, Answer):
+            elsewhere += sum(result.bytes for result in message.results)
         elif isinstance(message, int):
             received += message
         elif message is not None:
             emit(message)
     if grown:
         emit(Planned(0, grown))
-    if received:
-        emit(Received(received))
+    if received + elsewhere:
+        emit(Received(received + elsewhere))
     return received
 
 
@@ -141,6 +179,7 @@ class _Pool:
         self._parts = iter(parts)
         #: Transfers that are planned, as iterators, and pieces of large files that were begun.
         self._ready: deque[Iterator[Transfer]] = deque()
+        self._next: deque[Transfer] = deque()
         self._pieces: deque[_Piece] = deque()
         self._large: set[LargeFile] = set()
         self._is_planned = self._is_exhausted = False
@@ -150,12 +189,16 @@ class _Pool:
         self._threads: list[threading.Thread] = []
         self._health = Health(settings.retry)
         self._gauge = Gauge(settings.threads)
+        self._gauge.share(settings.processes)
         #: Threads that may work, and those that do; the second is counted under the lock.
         self._wanted = self._gauge.target
         self._working = 0
         #: Small files that are to be written. Each system call gives Python's lock away and has to get it back: with
         #: many threads that write, they spend their time in waking each other, which one thread does not.
         self._to_write: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
+        #: Small files that are planned so far, and the processes that help with them.
+        self._small = 0
+        self._companions: list[Companion] = []
         self._broken: BaseException | None = None
 
     def start(self) -> None:
@@ -192,6 +235,7 @@ class _Pool:
                     self._ready.append(iter(part.transfers))
                     self._changed.notify_all()
                     self._fill(part.planned.files)
+                self._accompany(part)
             self._answers.put(Planned(0, 0, is_all=True))
         finally:
             with self._changed:
@@ -207,12 +251,50 @@ class _Pool:
             self._working += 1
             self._begin_thread(self._work, f"s3bids-{len(self._threads)}")
 
-    def adapt(self, outcomes: list[Outcome], received: int) -> None:
-        """Follow the link: begin more threads where they pay, and let some end where they do not."""
+    def _accompany(self, part: Part) -> None:
+        """Begin other processes once there are many small files."""
+        if not self._settings.companions or self._companions:
+            return
+        self._small += part.planned.files
+        if self._small < MANY or part.planned.bytes > part.planned.files * STREAM_BYTES:
+            return
+        for number in range(self._settings.companions):
+            try:
+                companion = Companion(self._storage, self._settings)
+            except Exception:
+                # Such as a storage of somebody's own that does not travel: this process does all of it.
+                logger.debug("no other process helps", exc_info=True)
+                return
+            self._companions.append(companion)
+            self._begin_thread(partial(self._feed, companion), f"s3bids-feed-{number}")
+        self._gauge.share(1 + len(self._companions))
+
+    def _feed(self, companion: Companion) -> None:
+        """Share small files with another process, until none are left."""
+        with companion:
+            try:
+                while True:
+                    if transfers := self._take_for(companion):
+                        companion.give(transfers)
+                    if not companion.given:
+                        break
+                    self._answers.put(companion.answer())
+                companion.end()
+            except LostError:
+                self._check_stop()
+                logger.debug("a process that helped has ended; its files are fetched here")
+                self._take_back(companion.given)
+
+    def adapt(self, outcomes: list[Outcome], received: int) -> int:
+        """Follow the link: begin more threads where they pay, and let some end where they do not.
+
+        Gives the number of transfers to have under way.
+        """
         with self._changed:
             self._wanted = self._gauge.target_after(outcomes, received)
-            if not self._is_exhausted and not self._stopping.is_set() and (self._ready or self._pieces):
+            if not self._is_exhausted and not self._stopping.is_set() and (self._ready or self._next or self._pieces):
                 self._fill(self._wanted)
+            return self._wanted
 
     def batches(self) -> Iterator[list[_Message]]:
         """Yield what the threads answer, as much as there is at a time, until each has said that it is done."""
@@ -253,6 +335,8 @@ class _Pool:
         self._to_write.put(None)
         with self._changed:
             self._changed.notify_all()
+        for companion in self._companions:
+            companion.stop()
         deadline = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
             if thread.ident is not None:
@@ -308,6 +392,10 @@ class _Pool:
 
     def _take(self) -> Transfer | _Piece | None:
         """Take a piece or a transfer; None if this thread is not needed any more."""
+        if not (self._pieces or self._is_exhausted or self._stopping.is_set() or self._working > self._wanted):
+            # Without the lock: hundreds of threads would wait for it one after the other, and each for Python's too.
+            with suppress(IndexError):
+                return self._next.popleft()
         with self._changed:
             while not self._is_superfluous():
                 self._check_stop()
@@ -321,20 +409,49 @@ class _Pool:
             self._working -= 1
             return None
 
+    def _take_for(self, companion: Companion) -> list[Transfer]:
+        """Take small files for another process; others stay for this one.
+
+        Waits for some to be planned only if the other has nothing to do. None: there are no more now, or for ever.
+        """
+        with self._changed:
+            while not self._is_exhausted:
+                self._check_stop()
+                taken: list[Transfer] = []
+                others: list[Transfer] = []
+                while len(taken) < companion.wants and (transfer := self._next_transfer()) is not None:
+                    (taken if is_small(transfer) else others).append(transfer)
+                if others:
+                    self._ready.append(iter(others))
+                    self._fill(len(others))
+                if taken or companion.given or (self._is_planned and not (self._ready or self._next)):
+                    return taken
+                self._changed.wait()
+            return []
+
+    def _take_back(self, transfers: list[Transfer]) -> None:
+        with self._changed:
+            self._ready.append(iter(transfers))
+            self._changed.notify_all()
+            self._fill(len(transfers))
+
     def _is_superfluous(self) -> bool:
         if self._pieces:
             # Also where nothing new is begun any more: a file without its last pieces would be lost.
             return False
-        is_done = self._is_planned and not self._ready
+        is_done = self._is_planned and not (self._ready or self._next)
         return is_done or self._is_exhausted or self._working > self._wanted
 
     def _next_transfer(self) -> Transfer | None:
-        while self._ready:
-            transfer = next(self._ready[0], None)
-            if transfer is not None:
-                return transfer
-            self._ready.popleft()
-        return None
+        """Take a transfer, and lay some ready that are taken without the lock."""
+        while self._ready and not self._next:
+            self._next.extend(islice(self._ready[0], _LAID_READY))
+            if not self._next:
+                self._ready.popleft()
+        try:
+            return self._next.popleft()
+        except IndexError:
+            return None
 
     def _check_stop(self) -> None:
         if self._stopping.is_set():

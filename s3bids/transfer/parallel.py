@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from .companion import affordable
 from .engine import Part, run_transfers
 from .progress import Event, Finished, Planned, Received, silent
 
@@ -41,6 +43,8 @@ def run(
         transfers share threads, which saturates most links: further processes help where checking binds the processor.
     """
     if worker_count(n_jobs) == 1:
+        if n_jobs is None:
+            settings = replace(settings, companions=affordable())
         yield from run_transfers(storage, parts, settings, emit)
         return
     import joblib
