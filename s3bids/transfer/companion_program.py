@@ -11,7 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .companion import Answer, Message
-from .engine import Part, run_batches
+from .engine import run_batches
+from .pool import Part
 from .progress import Planned, silent
 
 if TYPE_CHECKING:

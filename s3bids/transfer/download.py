@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
-from .engine import Part, writer_name
+from .engine import writer_name
 from .manifest import ManifestWriter, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
+from .pool import Part
 from .progress import Ended, Event, Planned, Started, silent
 from .report import DownloadReport, Failure, Status
 from .retry import Retry

@@ -8,7 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .companion import affordable
-from .engine import Part, run_transfers
+from .engine import run_transfers
+from .pool import Part
 from .progress import Event, Finished, Planned, Received, silent
 
 if TYPE_CHECKING:
