@@ -102,7 +102,11 @@ class Companion:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._to, self._from = cast("tuple[BinaryIO, BinaryIO]", (self._process.stdin, self._process.stdout))
-        self._send(begin)
+        try:
+            self._send(begin)
+        except LostError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
