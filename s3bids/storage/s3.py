@@ -6,7 +6,6 @@ import os
 from contextlib import closing
 from datetime import UTC
 from functools import partial
-from http import HTTPStatus
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -34,6 +33,7 @@ from .s3_buckets import create, delete_all, delete_one
 from .s3_clients import S3Clients
 from .s3_errors import translating
 from .s3_transfers import S3Transfers
+from .session import ClientOptions, make_client
 from .sources import Data, source_of
 from .transfers import ProgressCallback, TransferSettings, limits_of, method_of, tell_all, told
 
@@ -83,6 +83,11 @@ class S3Storage:
     def close(self) -> None:
         """Give connections back; a client that was given is left open. The storage stays usable."""
         self._clients.close()
+
+    @staticmethod
+    def make_client(params: S3Params, options: ClientOptions) -> Any:
+        """Make a boto3 client for whoever wants to hold one; they close it."""
+        return make_client(params, options=options)
 
     @property
     def bucket(self) -> str:
@@ -237,25 +242,9 @@ class S3Storage:
             self.head(key)
             data = b""
         else:
-            data = self._read_range(key, start, end)
+            data = self._transfers.read_range(key, start, end)
         tell_all(progress_callback, len(data))
         return data
-
-    def _read_range(self, key: str, start: int, end: int | None) -> bytes:
-        from botocore.exceptions import ClientError
-
-        last = "" if end is None else end - 1
-        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
-        with self._translating("read", key):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
-            with closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        return data if "ContentRange" in answer else data[start:end]
 
     def stream(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
@@ -184,6 +185,23 @@ class _Part:
         self._progress.add(len(piece))
 
 
+def read_range(client: Any, bucket: str, key: str, start: int, end: int | None) -> bytes:
+    """Read a part of an object in one request of a boto3 client; past its end there are no bytes."""
+    from botocore.exceptions import ClientError
+
+    last = "" if end is None else end - 1
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{last}")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return b""
+        raise
+    with closing(answer["Body"]) as body:
+        data: bytes = body.read()
+    # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
+    return data if "ContentRange" in answer else data[start:end]
+
+
 def opener(
     clients: S3Clients, bucket: str, key: str, trouble: translating, *, by_boto3: bool, piece_bytes: int
 ) -> Open:
@@ -246,4 +264,4 @@ def _by_client(body: Any, piece_bytes: int, *, skip: int, trouble: translating) 
             skip = max(0, skip - len(piece))
 
 
-__all__ = ["Answer", "FileSink", "MemorySink", "Open", "Sink", "fetch", "opener"]
+__all__ = ["Answer", "FileSink", "MemorySink", "Open", "Sink", "fetch", "opener", "read_range"]

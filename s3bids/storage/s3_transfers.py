@@ -9,7 +9,7 @@ from . import audit
 from .chooser import TransferChooser, TransferKind, TransferMethod
 from .files import Together, atomic_file, upload_with
 from .s3_answers import is_odd
-from .s3_downloads import FileSink, MemorySink, Sink, fetch, opener
+from .s3_downloads import FileSink, MemorySink, Sink, fetch, opener, read_range
 from .s3_errors import translating
 from .s3_uploads import Target
 from .s3_uploads import upload as upload_source
@@ -58,6 +58,14 @@ class S3Transfers:
         progress.end()
         return sink.data()
 
+    def read_range(self, key: str, start: int, end: int | None) -> bytes:
+        """Read a part of an object in one request."""
+        with self._translating("read", key):
+            return read_range(self._clients.boto3, self._bucket, key, start, end)
+
+    def _translating(self, operation: str, key: str) -> translating:
+        return translating(operation, f"s3://{self._bucket}", key, self._endpoint)
+
     def download(
         self,
         key: str,
@@ -75,7 +83,7 @@ class S3Transfers:
         self, key: str, sink: Sink, method: TransferMethod, limits: Limits, callback: ProgressCallback | None
     ) -> tuple[int, Progress]:
         by_boto3 = self._clients.is_given or is_odd(key)
-        trouble = translating("read", f"s3://{self._bucket}", key, self._endpoint)
+        trouble = self._translating("read", key)
         ask = opener(self._clients, self._bucket, key, trouble, by_boto3=by_boto3, piece_bytes=limits.io_chunksize)
         return fetch(f"s3://{self._bucket}/{key}", ask, sink, method, limits, callback)
 
@@ -114,7 +122,7 @@ class S3Transfers:
 
     def _upload(self, key: str, source: Source, method: TransferMethod, limits: Limits, progress: Progress) -> None:
         started = time.perf_counter()
-        with translating("write", f"s3://{self._bucket}", key, self._endpoint):
+        with self._translating("write", key):
             size = upload_source(Target(self._clients.boto3, self._bucket, key), source, method, limits, progress)
         self._record(TransferKind.UPLOAD, method, size, started, limits)
         audit.tell("write", self._bucket, key)

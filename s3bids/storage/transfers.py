@@ -125,6 +125,17 @@ class Progress:
             if self._total is not None and self._done < self._total and nbytes:
                 self._callback(self._done, self._total)
 
+    def share(self) -> ProgressCallback:
+        """Give a callback for one of several transfers, whose bytes count here."""
+        last = 0
+
+        def tell(done: int, _total: int) -> None:
+            nonlocal last
+            self.add(done - last)
+            last = done
+
+        return tell
+
     def end(self) -> None:
         """Tell that all is done: once, with ``(total, total)``."""
         if self._callback is None or self._is_told:
