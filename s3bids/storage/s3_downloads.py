@@ -8,40 +8,20 @@ asked for meanwhile, each with the ETag of the first answer.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
 from contextlib import closing
-from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..errors import StorageConnectionError
-from .base import plain_etag
 from .chooser import TransferMethod
 from .concurrency import in_threads
-from .s3_clients import PATIENT_RETRIES
 from .transfers import Progress, Throttle
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult
+    from collections.abc import Generator
 
-    from .s3_clients import S3Clients
-    from .s3_errors import translating
+    from .s3_asking import Answer, Open
     from .transfers import Limits, ProgressCallback
-
-
-class Answer(NamedTuple):
-    """What a server answers to a GET."""
-
-    #: Size of the whole object, in bytes.
-    size: int
-    #: Without quotes; None where the server says none.
-    etag: str | None
-    #: The bytes asked for, in pieces with a buffer.
-    pieces: Generator[Any, None, None]
-
-
-#: Asks for the bytes from a start to an end (None: all), of the object with an ETag (None: any).
-Open = Callable[[int, int | None, str | None], Answer]
 
 
 class Sink(Protocol):
@@ -185,83 +165,4 @@ class _Part:
         self._progress.add(len(piece))
 
 
-def read_range(client: Any, bucket: str, key: str, start: int, end: int | None) -> bytes:
-    """Read a part of an object in one request of a boto3 client; past its end there are no bytes."""
-    from botocore.exceptions import ClientError
-
-    last = "" if end is None else end - 1
-    try:
-        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{last}")
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return b""
-        raise
-    with closing(answer["Body"]) as body:
-        data: bytes = body.read()
-    # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
-    return data if "ContentRange" in answer else data[start:end]
-
-
-def opener(
-    clients: S3Clients, bucket: str, key: str, trouble: translating, *, by_boto3: bool, piece_bytes: int
-) -> Open:
-    """Give the function that asks for an object's bytes.
-
-    Parameters
-    ----------
-    trouble
-        Turns errors into ours.
-    by_boto3
-        For what obstore cannot carry.
-    piece_bytes
-        About the size of the pieces.
-    """
-
-    def by_obstore(start: int, end: int | None, etag: str | None) -> Answer:
-        import obstore
-
-        options: GetOptions = {}
-        if end is not None:
-            options["range"] = (start, end)
-        if etag is not None:
-            options["if_match"] = f'"{etag}"'
-        with trouble:
-            answer = clients.ask(lambda store: obstore.get(store, key, options=options), retries=PATIENT_RETRIES)
-            meta = answer.meta
-        return Answer(meta["size"], plain_etag(meta["e_tag"]), _by_obstore(answer, piece_bytes, trouble))
-
-    def by_client(start: int, end: int | None, etag: str | None) -> Answer:
-        options = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
-        if etag is not None:
-            options["IfMatch"] = f'"{etag}"'
-        with trouble:
-            answer = clients.boto3.get_object(Bucket=bucket, Key=key, **options)
-        span = answer.get("ContentRange")
-        size = int(span.rpartition("/")[2]) if span else answer["ContentLength"]
-        # A server without ranges sends all.
-        skip = 0 if span else start
-        return Answer(
-            size, plain_etag(answer.get("ETag")), _by_client(answer["Body"], piece_bytes, skip=skip, trouble=trouble)
-        )
-
-    return by_client if by_boto3 else by_obstore
-
-
-def _by_obstore(answer: GetResult, piece_bytes: int, trouble: translating) -> Generator[Any, None, None]:
-    with trouble:
-        if answer.meta["size"] <= piece_bytes:
-            # One call instead of one for each piece and one for the end: small files are many.
-            yield answer.bytes()
-            return
-        yield from answer.stream(min_chunk_size=piece_bytes)
-
-
-def _by_client(body: Any, piece_bytes: int, *, skip: int, trouble: translating) -> Generator[Any, None, None]:
-    with trouble, closing(body):
-        for piece in body.iter_chunks(piece_bytes):
-            if skip < len(piece):
-                yield memoryview(piece)[skip:]
-            skip = max(0, skip - len(piece))
-
-
-__all__ = ["Answer", "FileSink", "MemorySink", "Open", "Sink", "fetch", "opener", "read_range"]
+__all__ = ["FileSink", "MemorySink", "Sink", "fetch"]

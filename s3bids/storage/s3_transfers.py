@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from . import audit
 from .chooser import TransferChooser, TransferKind, TransferMethod
 from .files import Together, atomic_file, upload_with
-from .s3_answers import is_odd
-from .s3_downloads import FileSink, MemorySink, Sink, fetch, opener, read_range
-from .s3_errors import translating
+from .s3_asking import Asking
+from .s3_downloads import FileSink, MemorySink, Sink, fetch
 from .s3_uploads import Target
 from .s3_uploads import upload as upload_source
 from .sources import FileSource
@@ -38,8 +37,8 @@ class S3Transfers:
 
     def __init__(self, params: S3Params, clients: S3Clients) -> None:
         self._bucket = params.bucket_name
-        self._endpoint = params.endpoint_url or ""
         self._clients = clients
+        self._asking = Asking(params, clients)
         self.chooser = TransferChooser()
 
     def read(
@@ -60,11 +59,7 @@ class S3Transfers:
 
     def read_range(self, key: str, start: int, end: int | None) -> bytes:
         """Read a part of an object in one request."""
-        with self._translating("read", key):
-            return read_range(self._clients.boto3, self._bucket, key, start, end)
-
-    def _translating(self, operation: str, key: str) -> translating:
-        return translating(operation, f"s3://{self._bucket}", key, self._endpoint)
+        return self._asking.range(key, start, end)
 
     def download(
         self,
@@ -82,9 +77,7 @@ class S3Transfers:
     def _fetch(
         self, key: str, sink: Sink, method: TransferMethod, limits: Limits, callback: ProgressCallback | None
     ) -> tuple[int, Progress]:
-        by_boto3 = self._clients.is_given or is_odd(key)
-        trouble = self._translating("read", key)
-        ask = opener(self._clients, self._bucket, key, trouble, by_boto3=by_boto3, piece_bytes=limits.io_chunksize)
+        ask = self._asking.opener(key, limits.io_chunksize)
         return fetch(f"s3://{self._bucket}/{key}", ask, sink, method, limits, callback)
 
     def write(
@@ -122,7 +115,7 @@ class S3Transfers:
 
     def _upload(self, key: str, source: Source, method: TransferMethod, limits: Limits, progress: Progress) -> None:
         started = time.perf_counter()
-        with self._translating("write", key):
+        with self._asking.translating("write", key):
             size = upload_source(Target(self._clients.boto3, self._bucket, key), source, method, limits, progress)
         self._record(TransferKind.UPLOAD, method, size, started, limits)
         audit.tell("write", self._bucket, key)

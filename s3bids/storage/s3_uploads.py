@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .chooser import TransferMethod
 from .concurrency import in_threads
-from .sources import window_of
 from .transfers import MIB, Progress, Throttle
 
 if TYPE_CHECKING:
-    from .sources import Source
+    from .sources import Source, Window
     from .transfers import Limits
 
 logger = logging.getLogger(__name__)
@@ -56,15 +55,15 @@ def _upload_parts(target: Target, source: Source, limits: Limits, progress: Prog
     throttle = Throttle(limits.max_bandwidth)
     sizes: dict[int, int] = {}
 
-    def send(item: tuple[int, memoryview]) -> dict[str, Any]:
-        number, piece = item
-        throttle.take(len(piece))
-        answer = client.upload_part(**place, PartNumber=number, Body=window_of(piece))
-        progress.add(len(piece))
-        sizes[number] = len(piece)
+    def send(item: tuple[int, Window]) -> dict[str, Any]:
+        number, window = item
+        throttle.take(len(window))
+        answer = client.upload_part(**place, PartNumber=number, Body=window)
+        progress.add(len(window))
+        sizes[number] = len(window)
         return {"PartNumber": number} | {name: answer[name] for name in _PART_FIELDS if name in answer}
 
-    numbered = enumerate(source.pieces(part_bytes(source.size, limits)), 1)
+    numbered = enumerate(source.windows(part_bytes(source.size, limits)), 1)
     try:
         # A part that arrives after the abort would stay, and be paid for: so what has begun is waited for.
         parts = in_threads(send, numbered, workers=limits.workers, finish=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol
 
@@ -30,6 +31,10 @@ class Source(Protocol):
 
     def window(self) -> Window:
         """Give all as one file that can be rewound."""
+        ...
+
+    def windows(self, nbytes: int) -> Iterator[Window]:
+        """Yield the pieces as such files, which may be read side by side."""
         ...
 
 
@@ -82,9 +87,9 @@ class Window(io.RawIOBase):
         return data
 
 
-def window_of(view: memoryview) -> Window:
+def _window_of(view: memoryview) -> Window:
     """Give a view as a file; it is not copied as a whole."""
-    return Window(len(view), lambda at, size: bytes(view[at : at + size]))
+    return Window(len(view), lambda position, wanted: bytes(view[position : position + wanted]))
 
 
 class MemorySource:
@@ -110,7 +115,11 @@ class MemorySource:
 
     def window(self) -> Window:
         """Give all as one file."""
-        return window_of(self._view)
+        return _window_of(self._view)
+
+    def windows(self, nbytes: int) -> Iterator[Window]:
+        """Yield the pieces as files."""
+        return map(_window_of, self.pieces(nbytes))
 
 
 class FileSource:
@@ -127,6 +136,7 @@ class FileSource:
         self._start = 0
         self._size = self._rest_on_disk()
         self._head: bytes | None = None
+        self._lock = threading.Lock()
 
     def _rest_on_disk(self) -> int | None:
         # Others have a fileno too, such as GzipFile, and it is that of another file.
@@ -157,13 +167,24 @@ class FileSource:
     def window(self) -> Window:
         """Give all as one file; what is not on disk is read into memory."""
         if self._size is None:
-            return window_of(memoryview(b"".join(self.pieces(io.DEFAULT_BUFFER_SIZE))))
-        return Window(self._size, self._read_at)
+            return _window_of(memoryview(b"".join(self.pieces(io.DEFAULT_BUFFER_SIZE))))
+        return self._window_at(0, self._size)
 
-    def _read_at(self, position: int, size: int) -> bytes:
-        self._file.seek(self._start + position)
-        data: bytes = self._file.read(size)
-        return data
+    def windows(self, nbytes: int) -> Iterator[Window]:
+        """Yield the pieces as files; those of a file on disk are read when they are sent."""
+        if self._size is None:
+            return map(_window_of, self.pieces(nbytes))
+        size = self._size
+        return (self._window_at(start, min(nbytes, size - start)) for start in range(0, size, nbytes))
+
+    def _window_at(self, start: int, size: int) -> Window:
+        def read_at(position: int, wanted: int) -> bytes:
+            with self._lock:
+                self._file.seek(self._start + start + position)
+                data: bytes = self._file.read(wanted)
+            return data
+
+        return Window(size, read_at)
 
     def _read(self, size: int) -> bytes:
         """Read exactly so many bytes, fewer at the end only."""
@@ -171,14 +192,14 @@ class FileSource:
         if len(found) > size:
             found, self._head = found[:size], found[size:]
             return found
-        parts = [found]
+        parts = [found] if found else []
         missing = size - len(found)
         while missing and (piece := self._file.read(missing)):
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise TypeError(f"a file to be written reads bytes, not {type(piece).__name__}; open it in binary mode")
             parts.append(bytes(piece))
             missing -= len(piece)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def source_of(data: Data | Any) -> MemorySource | FileSource:
@@ -196,4 +217,4 @@ def source_of(data: Data | Any) -> MemorySource | FileSource:
     raise TypeError(f"what is written is bytes, a bytearray, a memoryview or an open binary file, not {kind}")
 
 
-__all__ = ["Data", "FileSource", "MemorySource", "Source", "Window", "source_of", "window_of"]
+__all__ = ["Data", "FileSource", "MemorySource", "Source", "Window", "source_of"]
