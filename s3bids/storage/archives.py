@@ -5,22 +5,19 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
 import tarfile
-import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArchiveError, DestinationError
 from .archive_members import ARCHIVE_EXTENSIONS, archive_extension
 from .base import check_writable_key, directory_prefix, require_key
-from .files import make_parents, remove_empty
+from .files import make_parents, private_folder, remove_empty
 from .unpacking import Unpacking, limit_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from .base import Storage
     from .transfers import ProgressCallback, TransferSettings
@@ -168,7 +165,7 @@ def extract_file(
     target = Path(directory)
     made = _make_directory(target)
     try:
-        with _private_folder(target) as folder:
+        with private_folder(target) as folder:
             files = _unpack(source, str(path), folder, most, drops_metadata=remove_extra_metadata)
             _move(files, target)
     except BaseException:
@@ -231,7 +228,7 @@ def extract_object(
     start = directory_prefix(prefix.rstrip("/"))
     check_writable_key(f"{start}member")
     limit_bytes(0, max_bytes)
-    with _private_folder() as folder:
+    with private_folder() as folder:
         archive = folder / f"archive{extension}"
         storage.download(key, archive, transfer_config=transfer_config)
         most = limit_bytes(archive.stat().st_size, max_bytes)
@@ -264,20 +261,6 @@ def _make_directory(directory: Path) -> list[Path]:
         return make_parents(directory / "member")
     except OSError as error:
         raise DestinationError(f"cannot unpack into {directory}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _private_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Make a folder that nobody else uses, and remove it with all it holds."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".s3bids-", dir=parent))
-    except OSError as error:
-        where = parent or "the directory for temporary files"
-        raise DestinationError(f"cannot unpack in {where}: {error.strerror or error}; check its permissions") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _unpack(path: Path, name: str, folder: Path, most_bytes: int, *, drops_metadata: bool) -> Path:
