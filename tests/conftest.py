@@ -50,6 +50,22 @@ def bucket_name():
     return f"bucket-{next(_SERIAL):04}"
 
 
+@pytest.fixture(params=["local", "moto", "rclone"])
+def any_params(request, bucket_name, tmp_path_factory):
+    """Parameters of an empty bucket: in the local emulation, and on two S3 servers."""
+    from s3bids.storage import LocalFSParams, S3Params
+
+    if request.param == "local":
+        root = tmp_path_factory.mktemp("root")
+        (root / bucket_name).mkdir()
+        return LocalFSParams(use_local_fs=True, root_dir=root, user="someone", bucket_name=bucket_name)
+    server = request.getfixturevalue(request.param)
+    client = server.boto3_client()
+    client.create_bucket(Bucket=bucket_name)
+    client.close()
+    return S3Params(bucket_name, server.url, server.access_key, server.secret_key)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory):
     """No credentials, no endpoints, no proxies, no home of the person who runs the tests.
