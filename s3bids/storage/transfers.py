@@ -48,7 +48,7 @@ class Limits:
     multipart_chunksize: int = 8 * MIB
     #: Parts under way at once.
     max_concurrency: int = 3
-    #: How often a part whose bytes break off is asked for in all.
+    #: How often a part whose bytes break off is asked for in all, beside what the client repeats by itself.
     num_download_attempts: int = 5
     #: Bytes taken from a connection at a time.
     io_chunksize: int = 256 * 1024
