@@ -377,7 +377,7 @@ def test_of_a_partitioned_table_only_what_can_match_is_fetched(rclone, bucket_na
     with Proxy(rclone.url) as proxy:
         params = S3Params(bucket_name, proxy.url, rclone.access_key, rclone.secret_key)
         write_parquet_file_df(TABLE, "t", params, partition_cols=["subject"])
-        proxy.requests.clear()
+        proxy.reset()
         read_parquet_file_df("t/", params, filters=filters)
         got = sorted(request.key for request in proxy.requests if request.operation == "get")
     assert got == [f"t/subject={name}/part-0.parquet" for name in fetched]
