@@ -23,7 +23,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ObjectNotFoundError
-from .base import UNWANTED_NAMES, RequestArgs, directory_prefix
+from .base import UNWANTED_NAMES, RequestArgs, check_bucket_name, directory_prefix
 from .functions_read import get_file, get_file_chunked, get_files_batch, get_files_generator, get_image, key_of
 from .registry import shared_storage
 
@@ -65,7 +65,7 @@ def create_bucket(
         If the name is not one path component.
     """
     return shared_storage(params, client).create_bucket(
-        bucket_name,
+        check_bucket_name(bucket_name),
         create_args=create_args,
         bucket_encryption_args=bucket_encryption_args,
         block_bucket_public_access_args=block_bucket_public_access_args,

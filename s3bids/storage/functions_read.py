@@ -119,10 +119,10 @@ def get_image(
     ImageError
         If the bytes are no image.
     """
-    from .images import ImageFormatType, decode
+    from .images import check_format, decode
 
-    wanted = None if img_format is None else ImageFormatType(img_format)
     storage, key = shared_storage(params, client), key_of(fpath)
+    wanted = None if img_format is None else check_format(img_format, key)
     data = storage.read(key, transfer_config=transfer_config, progress_callback=progress_callback)
     if wanted is not None:
         return decode(data, wanted, key)

@@ -197,7 +197,9 @@ class S3Storage:
             for page in pages:
                 directories += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
                 objects += [raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
-        if any(delimiter in entry.key[len(start) :] for entry in objects):
+        if any(delimiter in entry.key[len(start) :] for entry in objects) or any(
+            not name.endswith(delimiter) for name in directories
+        ):
             # This server knows no delimiter but '/'.
             return group_entries(list(without_markers(self._raw_listing(start))), start, delimiter)
         return sorted(directories), sorted(objects, key=attrgetter("key"))
