@@ -39,6 +39,8 @@ _USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _ZIP_ENTRY = b"PK\x01\x02"
 _GZIP = b"\x1f\x8b"
+#: A member that is the name of the whole tar, by ``tar --label``.
+_LABEL = b"V"
 _BLOCK = tarfile.BLOCKSIZE
 #: What reading a broken archive raises in the library, besides OSError; RuntimeError is a bomb of nested headers, or a
 #: way of packing that is not known.
@@ -268,6 +270,8 @@ def _tar_members(file: BinaryIO, archive: str, stack: ExitStack) -> Iterator[Mem
         # It would keep them all.
         opened.members.clear()  # type: ignore[attr-defined] # typeshed does not know it
         last = info.name
+        if info.type == _LABEL:
+            continue
         _check_tar_member(info, archive)
         yield Member(info.name, info.size, info.isdir(), _tar_pieces(info, source, archive))
     if source.last != bytes(_BLOCK):

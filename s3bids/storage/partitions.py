@@ -109,7 +109,9 @@ def _type_of(column: dict[str, Any]) -> pa.DataType | None:
     if logical == "date":
         return pa.date32()
     if logical == "datetime":
-        return pa.timestamp("us")
+        return pa.timestamp("ns" if stored == "datetime64[ns]" else "us")
+    if logical == "datetimetz" and isinstance(column.get("metadata"), dict):
+        return pa.timestamp("us", str(column["metadata"].get("timezone")))
     if logical == "bool" or logical.startswith(("int", "uint", "float")):
         return pa.type_for_alias(logical)
     return None

@@ -297,6 +297,8 @@ def _check_partitions(df: pd.DataFrame, names: list[str]) -> None:
     for name in names:
         if name not in df.columns:
             raise ValueError(f"there is no column {name!r} to partition by; there are {list(df.columns)}")
+        if {"/", "="} & set(str(name)):
+            raise ValueError(f"the column {name!r} cannot be the name of a folder, because of '/' or '='; rename it")
     if len(names) == len(df.columns):
         raise ValueError("partition_cols names all columns, and none is left for the objects")
     if df.empty:

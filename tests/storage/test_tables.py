@@ -190,6 +190,7 @@ def test_a_missing_bucket_is_named(any_params):
         (TABLE, {"compression": "zip"}, "zip"),
         (TABLE, {"partition_cols": ["nope"]}, "no column 'nope'.*'subject'"),
         (TABLE[["left"]], {"partition_cols": ["left"]}, "names all columns"),
+        (TABLE.rename(columns={"left": "a/b"}), {"partition_cols": ["a/b"]}, "'a/b'.*rename"),
         (TABLE.iloc[:0], {"partition_cols": ["left"]}, "no rows"),
         (pd.DataFrame({"a": [object()]}), {}, "object"),
         (pd.concat([TABLE, TABLE], axis=1), {}, "uplicate"),
@@ -271,6 +272,28 @@ def test_a_partitioned_table_comes_back_with_its_types(params, names, folders):
     assert write_parquet_file_df(TABLE, "ds/t", params, partition_cols=names) == "ds/t/"
     assert keys(params) == sorted(f"ds/t/{folder}/part-0.parquet" for folder in folders)
     assert_frame_equal(by_rows(read_parquet_file_df("ds/t/", params)), TABLE)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["2020-01-01", "2020-07-01"])
+        .tz_localize("Europe/Berlin")
+        .astype("datetime64[us, Europe/Berlin]"),
+        pd.to_datetime(["2020-01-01", "2020-07-01"]).astype("datetime64[ns]"),
+        pd.array([1, 2], dtype="int8"),
+        pd.array([1, None], dtype="Int64"),
+        pd.array([2**63, 0], dtype="uint64"),
+        pd.array([0.1, 1e300], dtype="float64"),
+        pd.array(["1", None], dtype="string"),
+        pd.array(["", "None"], dtype="string"),
+    ],
+    ids=["zone", "ns", "int8", "Int64", "uint64", "float64", "text", "odd text"],
+)
+def test_the_type_of_a_partition_column_stays(local, values):
+    table = pd.DataFrame({"key": values, "age": [1, 2]})
+    write_parquet_file_df(table, "t", local, partition_cols=["key"])
+    assert_frame_equal(by_rows(read_parquet_file_df("t/", local)), table)
 
 
 def test_one_name_is_one_partition_column_and_categories_become_values(local):

@@ -247,6 +247,10 @@ def test_a_tar_may_have_every_format(unpack, name_format):
     assert unpack(tar_of(content.items(), format=name_format), ".tar") == content
 
 
+def test_the_label_of_a_tar_is_no_file(unpack):
+    assert unpack(tar_of([(special("my backup", b"V"), b""), ("a", b"1")]), ".tar") == {"a": b"1"}
+
+
 def test_a_tar_tells_by_itself_whether_it_is_compressed(unpack):
     plain, packed = tar_of(CONTENT.items()), tgz_of(CONTENT.items())
     assert unpack(plain, ".tar.gz") == CONTENT
