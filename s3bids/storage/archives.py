@@ -153,7 +153,8 @@ def extract_file(
     ArchiveError
         Naming the member, and before anything is in the directory: if the archive is broken or encrypted; has a link,
         a device, a sparse file, or a name that leads out of the folder; has more than 100,000 members or `max_bytes`;
-        or has archives in one another more than 8 deep.
+        has archives in one another more than 8 deep, or two of them with a file for the same place; or is a zip with
+        members packed in another way than those of all tools (stored, deflated).
     FileNotFoundError
         If there is no such file.
     DestinationError
@@ -188,7 +189,8 @@ def extract_object(
 
     The archive is fetched and unpacked as by :func:`extract_file`, in a private folder of the system's directory for
     temporary files (``TMPDIR``), which needs room for both and goes in any case. Only when everything is unpacked and
-    every key can be written is the first member uploaded.
+    every key can be written is the first member uploaded. What macOS adds (``._*``, ``.DS_Store``, ``__MACOSX``) is left
+    out.
 
     If an upload fails, the members uploaded before stay, each whole, and the archive stays too: what they replaced
     cannot be brought back, and another may be reading them. Calling again completes it.
