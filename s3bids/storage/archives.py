@@ -189,8 +189,8 @@ def extract_object(
 
     The archive is fetched and unpacked as by :func:`extract_file`, in a private folder of the system's directory for
     temporary files (``TMPDIR``), which needs room for both and goes in any case. Only when everything is unpacked and
-    every key can be written is the first member uploaded. What macOS adds (``._*``, ``.DS_Store``, ``__MACOSX``) is left
-    out.
+    every key can be written is the first member uploaded. What macOS adds (``._*``, ``.DS_Store``, ``__MACOSX``) is
+    left out.
 
     If an upload fails, the members uploaded before stay, each whole, and the archive stays too: what they replaced
     cannot be brought back, and another may be reading them. Calling again completes it.
