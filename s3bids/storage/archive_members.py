@@ -181,15 +181,24 @@ class _Rationed:
         self._allowed = count
 
     def read(self, size: int = -1) -> bytes:
-        if size <= self._allowed:
-            self.last = self._file.read(size if size >= 0 else self._allowed + 1)
-            self._allowed -= len(self.last)
-            if self._allowed >= 0:
-                self._check_entries()
-                return self.last
-        raise ArchiveError(
-            f"cannot unpack {self._archive}: one of its headers, or the list of its members, is larger than any real "
-            "one; nothing was unpacked"
+        if size > self._allowed:
+            raise self._refusal()
+        if size >= 0:
+            self.last = self._file.read(size)
+        else:
+            # The library reads the end of a zip so, which has a comment of 64 KiB at most.
+            most = min(self._allowed, 2 * _HEADER_BYTES)
+            self.last = self._file.read(most + 1)
+            if len(self.last) > most:
+                raise self._refusal()
+        self._allowed -= len(self.last)
+        self._check_entries()
+        return self.last
+
+    def _refusal(self) -> ArchiveError:
+        return ArchiveError(
+            f"cannot unpack {self._archive}: one of its headers, or the list of its members, is larger than any real one; "
+            "nothing was unpacked"
         )
 
     def _check_entries(self) -> None:
