@@ -197,8 +197,8 @@ class _Rationed:
 
     def _refusal(self) -> ArchiveError:
         return ArchiveError(
-            f"cannot unpack {self._archive}: one of its headers, or the list of its members, is larger than any real one; "
-            "nothing was unpacked"
+            f"cannot unpack {self._archive}: one of its headers, or the list of its members, is larger than any real "
+            "one; nothing was unpacked"
         )
 
     def _check_entries(self) -> None:
