@@ -91,10 +91,12 @@ def _boto3_session(params: S3Params, core: Any = None) -> Any:
             aws_session_token=params.aws_session_token,
             region_name=params.region_name or (core and core.get_config_variable("region")) or DEFAULT_REGION,
         )
+    core = core or CoreSession()
     try:
-        session = boto3.Session(botocore_session=core, profile_name=params.profile_name, region_name=params.region_name)
-        region = session.region_name or DEFAULT_REGION
-        return boto3.Session(botocore_session=core, profile_name=params.profile_name, region_name=region)
+        if params.profile_name is not None:
+            core.set_config_variable("profile", params.profile_name)
+        region = params.region_name or core.get_config_variable("region") or DEFAULT_REGION
+        return boto3.Session(botocore_session=core, region_name=region)
     except ProfileNotFound as error:
         # The name may come from AWS_PROFILE.
         name = params.profile_name or error.kwargs["profile"]
