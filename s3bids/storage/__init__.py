@@ -82,6 +82,9 @@ _PLACES = {
     "write_parquet_file_df": ".tables",
 }
 
+#: Modules with more than the names above, that load on first use too.
+_MODULES = ("archives", "images", "tables", "validators")
+
 __all__ = [
     "CSVFileValidator",
     "FileValidator",
@@ -132,6 +135,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _PLACES:
         raise AttributeError(f"module 's3bids.storage' has no attribute {name!r}")
     value = getattr(import_module(_PLACES[name], __name__), name)
@@ -140,4 +145,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_PLACES, *_MODULES})
