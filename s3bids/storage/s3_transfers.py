@@ -69,8 +69,10 @@ class S3Transfers:
         callback: ProgressCallback | None,
     ) -> str:
         """Write an object to a file, whole or not at all."""
+        started = time.perf_counter()
         with atomic_file(path) as file:
-            _, progress = self._fetch(key, FileSink(file), TransferMethod.TRANSFER, limits, callback)
+            size, progress = self._fetch(key, FileSink(file), TransferMethod.TRANSFER, limits, callback)
+        self._record(TransferKind.DOWNLOAD, TransferMethod.TRANSFER, size, started, limits)
         progress.end()
         return str(path)
 

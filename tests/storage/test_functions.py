@@ -13,8 +13,16 @@ from types import SimpleNamespace
 import pytest
 
 import s3bids.storage as virt_s3
-from s3bids.errors import BucketNotFoundError, KeyRefusedError, ObjectNotFoundError
+from s3bids.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    KeyRefusedError,
+    ObjectNotFoundError,
+    StorageConnectionError,
+)
 from s3bids.storage import LocalFSParams, S3Params
+from s3bids.testing.faults import Answer, Fault, Proxy
+from s3bids.testing.servers import rclone_server
 
 MIB = 1024 * 1024
 FILES = {
@@ -541,6 +549,56 @@ def test_a_missing_bucket_is_named_or_answered_with_no(missing, tmp_path):
         virt_s3.get_file("x", tmp_path / "new" / "x", missing)
     assert [call("x", params=missing) for call in ASKING.values()] == [False, False]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """Parameters of a bucket on a server that looks at signatures."""
+    with rclone_server(tmp_path_factory.mktemp("guarded"), auth=("access-key", "secret-key")) as server:
+        params = S3Params("guarded", server.url, "access-key", "secret-key")
+        virt_s3.create_bucket("guarded", params)
+        fill(params)
+        yield params
+        assert content(params) == FILES
+
+
+CALLING = {**BY_KEY, **ASKING, **WRITING, **BY_DIRECTORY}
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_wrong_credentials_are_refused_access(guarded, name):
+    assert CALLING["file_exists"]("top.txt", params=guarded)
+    for wrong in (
+        replace(guarded, aws_secret_access_key="wrong"),
+        replace(guarded, aws_access_key_id="nobody"),
+    ):
+        with pytest.raises(AccessDeniedError, match="s3://guarded") as caught:
+            CALLING[name]("top.txt", params=wrong)
+        assert isinstance(caught.value, PermissionError)
+        assert "secret-key" not in str(caught.value)
+        assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_denied_access_is_raised_and_never_an_answer(moto, bucket_name, name):
+    with Proxy(moto.url) as proxy:
+        params = S3Params(bucket_name, proxy.url, moto.access_key, moto.secret_key)
+        virt_s3.create_bucket(bucket_name, params)
+        virt_s3.upload_data(b"1", "ds", params)
+        proxy.script(Fault("*", times=None, action=Answer(403, "AccessDenied")))
+        with pytest.raises(AccessDeniedError, match=bucket_name):
+            CALLING[name]("ds", params=params)
+        with pytest.raises(AccessDeniedError, match="new-bucket"):
+            virt_s3.create_bucket("new-bucket", params)
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("name", ["get_file", "file_exists", "upload_data", "list_dirs", "delete_files_by_dir"])
+def test_a_server_that_does_not_answer_is_named(name):
+    params = S3Params("bucket", "http://127.0.0.1:9", "key", "secret")
+    with pytest.raises(StorageConnectionError, match=r"127\.0\.0\.1:9") as caught:
+        CALLING[name]("ds", params=params)
+    assert isinstance(caught.value, ConnectionError)
 
 
 @pytest.mark.parametrize("name", ALL)
