@@ -170,6 +170,18 @@ def test_many_files_come_in_the_order_of_their_keys(filled, max_concurrency):
     assert virt_s3.get_files_batch([], filled, max_concurrency=max_concurrency) == []
 
 
+def test_so_many_files_are_read_at_once_as_was_said(filled, monkeypatch):
+    kind = type(virt_s3.get_storage(filled))
+    meeting, read = threading.Barrier(3), kind.read
+
+    def read_together(storage, *given, **options):
+        meeting.wait(60)
+        return read(storage, *given, **options)
+
+    monkeypatch.setattr(kind, "read", read_together)
+    assert virt_s3.get_files_batch(KEYS[:3], filled, max_concurrency=3) == [FILES[key] for key in KEYS[:3]]
+
+
 def test_a_generator_reads_each_file_when_it_is_wanted(filled):
     told = Told()
     files = virt_s3.get_files_generator(KEYS, filled, progress_callback=told, transfer_config=IN_PARTS)
