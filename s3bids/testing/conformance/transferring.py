@@ -222,11 +222,11 @@ class TransferringContract(Rig):
             storage.write("ds/x", file)  # type: ignore[arg-type] # what is tested
         assert self.stored(storage.bucket) == {}
 
-    def test_a_folder_with_a_name_that_is_no_key_is_refused_whole(self, storage: Storage, tmp_path: Path) -> None:
-        (tmp_path / "a").write_bytes(DIGITS)
-        (tmp_path / os.fsdecode(b"z\xff")).write_bytes(DIGITS)
-        with pytest.raises(KeyRefusedError, match="Unicode"):
-            storage.upload(tmp_path, "ds")
+    def test_a_folder_with_a_key_that_is_refused_is_refused_whole(self, storage: Storage, tmp_path: Path) -> None:
+        for name in ("a", "too-long"):
+            (tmp_path / name).write_bytes(DIGITS)
+        with pytest.raises(KeyRefusedError, match="too-long"):
+            storage.upload(tmp_path, "/".join(["k" * 203] * 5) + "kk")
         assert self.stored(storage.bucket) == {}
 
     def test_names_to_ignore_are_several(self, storage: Storage, tmp_path: Path) -> None:
@@ -235,10 +235,9 @@ class TransferringContract(Rig):
         with pytest.raises(TypeError, match="ignore"):
             storage.upload(tmp_path, "ds", ignore="a")
 
-    def test_what_is_neither_file_nor_folder_is_refused(self, storage: Storage, tmp_path: Path) -> None:
-        os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(ValueError, match="pipe"):
-            storage.upload(tmp_path / "pipe", "ds/x")
+    def test_what_is_neither_file_nor_folder_is_refused(self, storage: Storage) -> None:
+        with pytest.raises(ValueError, match="neither"):
+            storage.upload(os.devnull, "ds/x")
 
     def test_each_object_written_or_deleted_is_told_once(self, storage: Storage, tmp_path: Path) -> None:
         for name in ("a", "b"):
