@@ -29,7 +29,10 @@ ROOM_OF = {
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
-        ("study", "listed_study", "subject", "dataset", "downloading", "hbn", "openneuro", "legacy", "utils"),
+        (
+            *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            *("hbn", "openneuro", "legacy", "utils"),
+        ),
         "study",
     ),
     "config": "config",
@@ -63,9 +66,7 @@ USER_OF_TESTING = "cli.demo"
 
 MOST_LINES = 400
 #: Longer modules, and why each is one module.
-LONG_MODULES = {
-    "testing/faults.py": "one server and the language of its script",
-}
+LONG_MODULES: dict[str, str] = {}
 
 FORBIDDEN_NAMES = {"helpers", "common", "manager"}
 READS_ENVIRONMENT = "storage.params"

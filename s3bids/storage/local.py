@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from .files import atomic_file, is_part, save, upload_with
 from .local_files import info, is_text, remove_empty_below, translate, translating
 from .params import DEFAULT_BUCKET, LocalFSParams
 from .sources import Data, FileSource, Source, source_of
-from .transfers import Progress, ProgressCallback, TransferSettings, check_settings, counted, tell_all, told
+from .transfers import Progress, ProgressCallback, TransferSettings, check_settings, counted, span_bytes, tell_all, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,7 +120,7 @@ class LocalStorage:
         rest = key.removeprefix(home)
         return rest.removeprefix("/") if rest[:1] in ("", "/") else key
 
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`."""
         prefix = self._own(prefix)
         self._require_bucket("list", prefix)
@@ -128,7 +129,7 @@ class LocalStorage:
         if folder and not self._is_inside(folder):
             return
         for entry in self._walk(self._home / folder if folder else self._home, f"{folder}/" if folder else "", ()):
-            if entry.key.startswith(start):
+            if entry.key.startswith(start) and entry.key > after:
                 yield entry
 
     def _walk(self, directory: Path, start: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
@@ -204,7 +205,7 @@ class LocalStorage:
         with translating("read", self.location, key), path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(start)
-            data = file.read(max(0, (size if end is None else min(size, end)) - start))
+            data = file.read(span_bytes(size, start, end))
         tell_all(progress_callback, len(data))
         return data
 
@@ -214,24 +215,27 @@ class LocalStorage:
         start: int = 0,
         if_match: str | None = None,
         *,
+        end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
         progress_callback: ProgressCallback | None = None,
     ) -> Iterator[bytes]:
         """Yield an object's bytes; see :meth:`Storage.stream`. There are no ETags, so `if_match` is not looked at."""
         del if_match
         require_key(key)
-        check_range(start, None)
+        check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
         key = self._own(key)
-        pieces = self._stream(key, start, chunk_size)
-        return told(pieces, lambda: max(0, self.head(key).size - start), progress_callback)
+        pieces = self._stream(key, start, end, chunk_size)
+        return told(pieces, lambda: span_bytes(self.head(key).size, start, end), progress_callback)
 
-    def _stream(self, key: str, start: int, chunk_size: int) -> Iterator[bytes]:
+    def _stream(self, key: str, start: int, end: int | None, chunk_size: int) -> Iterator[bytes]:
         path = self._existing(key, "read")
         with translating("read", self.location, key), path.open("rb") as file:
             file.seek(start)
-            while piece := file.read(chunk_size):
+            left = sys.maxsize if end is None else end - start
+            while left > 0 and (piece := file.read(min(chunk_size, left))):
+                left -= len(piece)
                 yield piece
 
     def write(
@@ -291,7 +295,7 @@ class LocalStorage:
         if not overwrite and Path(path).is_file():
             return str(path)
         progress = Progress(progress_callback, self.head(key).size)
-        save(counted(self._stream(key, 0, CHUNK_BYTES), progress), path, overwrite=True)
+        save(counted(self._stream(key, 0, None, CHUNK_BYTES), progress), path, overwrite=True)
         progress.end()
         return str(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from datetime import UTC
 from functools import partial
 from itertools import islice
@@ -18,6 +17,7 @@ from .base import (
     Entries,
     Keys,
     ObjectInfo,
+    Piece,
     RequestArgs,
     check_bucket_name,
     check_range,
@@ -28,21 +28,21 @@ from .base import (
     require_key,
 )
 from .params import S3Params
-from .s3_answers import cut, first_page, info, is_odd, raw_info, without_markers
+from .s3_answers import first_page, info, is_odd, raw_info, without_markers
+from .s3_asking import Asking
 from .s3_buckets import create, delete_all, delete_one
 from .s3_clients import S3Clients
-from .s3_errors import translating
 from .s3_transfers import S3Transfers
 from .session import ClientOptions, make_client
 from .sources import Data, source_of
-from .transfers import ProgressCallback, TransferSettings, limits_of, method_of, tell_all, told
+from .transfers import ProgressCallback, TransferSettings, limits_of, method_of, span_bytes, tell_all, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
-    from obstore import GetOptions, ObjectMeta
+    from obstore import ObjectMeta
 
     from .chooser import TransferChooser, TransferMethod
 
@@ -64,7 +64,8 @@ class S3Storage:
             raise TypeError(f"S3Storage needs S3Params, not {type(params).__name__}")
         self.params = params
         self._clients = S3Clients(params, client)
-        self._transfers = S3Transfers(params, self._clients)
+        self._asking = Asking(params, self._clients)
+        self._transfers = S3Transfers(params.bucket_name, self._clients, self._asking)
 
     def __repr__(self) -> str:
         return f"S3Storage({self.params!r})"
@@ -109,13 +110,7 @@ class S3Storage:
         """What chooses between one request and several for an object, by measured throughput."""
         return self._transfers.chooser
 
-    def _by_boto3(self, key: str) -> bool:
-        return self._clients.is_given or is_odd(key)
-
-    def _translating(self, operation: str, key: str = "") -> translating:
-        return translating(operation, self.location, key, self.params.endpoint_url or "")
-
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`.
 
         One LIST request for each 1,000 keys, and one more for each such page that holds an empty object: obstore shows
@@ -123,23 +118,22 @@ class S3Storage:
         """
         start = prefix if literal else directory_prefix(prefix)
         # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
-        by_boto3 = literal or self._by_boto3(start.removesuffix("/"))
+        by_boto3 = literal or self._asking.by_boto3(start.removesuffix("/")) or is_odd(after)
         if by_boto3 or (not start and next(self._raw_listing("/"), None) is not None):
-            yield from without_markers(self._raw_listing(start))
+            yield from without_markers(self._raw_listing(start, after))
             return
-        yield from without_markers(self._fast_listing(start))
+        yield from without_markers(self._fast_listing(start, after))
 
-    def _fast_listing(self, start: str) -> Iterator[ObjectInfo]:
+    def _fast_listing(self, start: str, after: str) -> Iterator[ObjectInfo]:
         """List by obstore, and by boto3 the pages that obstore cannot tell; markers may be among the entries."""
         from obstore.exceptions import InvalidPathError
 
         pages: Iterator[Sequence[ObjectMeta]] | None = None
-        after = ""
         while True:
             try:
-                with self._translating("list", start):
+                with self._asking.translating("list", start):
                     if pages is None:
-                        pages, page = self._clients.ask(partial(first_page, start))
+                        pages, page = self._clients.ask(partial(first_page, start, after))
                     else:
                         page = next(pages, [])
             except InvalidPathError:
@@ -161,7 +155,7 @@ class S3Storage:
 
     def _raw_listing(self, start: str, after: str = "") -> Iterator[ObjectInfo]:
         """List by boto3 all keys that begin with the text `start`, markers included."""
-        with self._translating("list", start):
+        with self._asking.translating("list", start):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start, **({"StartAfter": after} if after else {})
             )
@@ -171,7 +165,7 @@ class S3Storage:
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level; see :meth:`Storage.children`. One request for each 1,000 entries."""
-        if delimiter != "/" or self._by_boto3(prefix.removesuffix("/")):
+        if delimiter != "/" or self._asking.by_boto3(prefix.removesuffix("/")):
             return self._raw_children(prefix, delimiter)
         import obstore
         from obstore.exceptions import InvalidPathError
@@ -179,7 +173,7 @@ class S3Storage:
         start = directory_prefix(prefix)
         itself = start.removesuffix("/")
         try:
-            with self._translating("list", start):
+            with self._asking.translating("list", start):
                 found = self._clients.ask(lambda store: obstore.list_with_delimiter(store, itself or None))
         except InvalidPathError:
             return self._raw_children(prefix, delimiter)
@@ -190,7 +184,7 @@ class S3Storage:
         start = directory_prefix(prefix)
         directories: Keys = []
         objects = []
-        with self._translating("list", start):
+        with self._asking.translating("list", start):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start, Delimiter=delimiter
             )
@@ -208,15 +202,15 @@ class S3Storage:
         """Say what one object is; see :meth:`Storage.head`."""
         require_key(key)
         self._refuse_marker("look at", key)
-        if self._by_boto3(key):
-            with self._translating("look at", key):
+        if self._asking.by_boto3(key):
+            with self._asking.translating("look at", key):
                 found = self.client.head_object(Bucket=self.bucket, Key=key)
             return ObjectInfo(
                 key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"].astimezone(UTC)
             )
         import obstore
 
-        with self._translating("look at", key):
+        with self._asking.translating("look at", key):
             return info(self._clients.ask(lambda store: obstore.head(store, key)))
 
     def _refuse_marker(self, operation: str, key: str) -> None:
@@ -244,7 +238,7 @@ class S3Storage:
             self.head(key)
             data = b""
         else:
-            data = self._transfers.read_range(key, start, end)
+            data = self._asking.part(key, start, end)
         tell_all(progress_callback, len(data))
         return data
 
@@ -254,51 +248,24 @@ class S3Storage:
         start: int = 0,
         if_match: str | None = None,
         *,
+        end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
         progress_callback: ProgressCallback | None = None,
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Piece]:
         """Yield an object's bytes; see :meth:`Storage.stream`. One request, which is not sent again when it fails."""
         require_key(key)
-        check_range(start, None)
+        check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
-        pieces = self._stream(key, start, if_match, chunk_size, retries=0)
-        return told(pieces, lambda: max(0, self.head(key).size - start), progress_callback)
+        pieces = self._stream(key, start, end, if_match, chunk_size)
+        return told(pieces, lambda: span_bytes(self.head(key).size, start, end), progress_callback)
 
-    def _stream(self, key: str, start: int, if_match: str | None, chunk_size: int, *, retries: int) -> Iterator[bytes]:
+    def _stream(self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int) -> Iterator[Piece]:
         self._refuse_marker("read", key)
-        if start or self._by_boto3(key):
-            yield from self._stream_by_boto3(key, start, if_match, chunk_size)
+        if end is not None and end <= start:
+            self.head(key)
             return
-        import obstore
-
-        options: GetOptions = {"if_match": f'"{if_match}"'} if if_match else {}
-        with self._translating("read", key):
-            answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
-            if answer.meta["size"] <= chunk_size:
-                # One call instead of one for each piece and one for the end: small files are many.
-                data = bytes(answer.bytes())
-                yield from [data] if data else []
-                return
-            for piece in answer.stream(min_chunk_size=chunk_size):
-                yield from cut(bytes(piece), chunk_size)
-
-    def _stream_by_boto3(self, key: str, start: int, if_match: str | None, chunk_size: int) -> Iterator[bytes]:
-        options = {"IfMatch": f'"{if_match}"'} if if_match else {}
-        if start:
-            if self.head(key).size <= start:
-                return
-            options["Range"] = f"bytes={start}-"
-        with self._translating("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
-            skip = start if start and "ContentRange" not in answer else 0
-            with closing(answer["Body"]) as body:
-                for piece in body.iter_chunks(chunk_size):
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
-                    yield piece[skip:]
-                    skip = 0
+        yield from self._asking.stream(key, start, end, if_match, chunk_size, retries=0)
 
     def write(
         self,

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import closing
-from http import HTTPStatus
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .base import plain_etag
-from .s3_answers import is_odd
+from .base import Piece, plain_etag
+from .s3_answers import cut, is_odd
 from .s3_clients import PATIENT_RETRIES
-from .s3_errors import translating
+from .s3_errors import is_not_partial, is_outside, translating
+from .s3_parts import ask_whole, pieces_of, read_part, stream_part
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult
+    from obstore import GetResult
 
     from .params import S3Params
     from .s3_clients import S3Clients
 
+#: The bytes of an object; closing it gives the connection back.
+Pieces = Generator[Piece, None, None]
+
 
 class Answer(NamedTuple):
-    """What a server answers to a GET."""
+    """What a server answers when it is asked for a whole object."""
 
-    #: Size of the object in bytes, where the whole of it was asked for.
+    #: Bytes in all.
     size: int
     #: Without quotes; None where the server says none.
     etag: str | None
-    #: The bytes asked for, in pieces with a buffer.
-    pieces: Generator[Any, None, None]
-
-
-#: Asks for the bytes from a start to an end (None: all of them), of the object with an ETag (None: any).
-Open = Callable[[int, int | None, str | None], Answer]
+    pieces: Pieces
 
 
 class Asking:
@@ -39,94 +36,76 @@ class Asking:
 
     def __init__(self, params: S3Params, clients: S3Clients) -> None:
         self._bucket = params.bucket_name
+        #: Where the bucket is, for messages.
+        self.location = f"s3://{params.bucket_name}"
         self._endpoint = params.endpoint_url or ""
         self._clients = clients
-        #: rclone answers a range with status 200, which obstore takes for no answer to it.
-        self._ranges_by_obstore = True
 
-    def opener(self, key: str, piece_bytes: int) -> Open:
-        """Give a function that asks for the bytes of one object, in pieces of about `piece_bytes`."""
-
-        def ask(start: int, end: int | None, etag: str | None) -> Answer:
-            by_obstore = not self._clients.is_given and not is_odd(key) and (end is None or self._ranges_by_obstore)
-            answer = self._by_obstore(key, start, end, etag, piece_bytes) if by_obstore else None
-            return answer or self._by_boto3(key, start, end, etag, piece_bytes)
-
-        return ask
-
-    def translating(self, operation: str, key: str) -> translating:
+    def translating(self, operation: str, key: str = "") -> translating:
         """Turn errors into ours."""
-        return translating(operation, f"s3://{self._bucket}", key, self._endpoint)
+        return translating(operation, self.location, key, self._endpoint)
 
-    def _by_obstore(self, key: str, start: int, end: int | None, etag: str | None, piece_bytes: int) -> Answer | None:
-        """Ask by obstore; None if that takes no ranges from this server."""
-        import obstore
-        from obstore.exceptions import BaseError
+    def by_boto3(self, key: str) -> bool:
+        """Say whether all requests for a key go by boto3: obstore cannot carry it, or a client was given."""
+        return self._clients.is_given or is_odd(key)
 
-        options: GetOptions = {}
-        if end is not None:
-            options["range"] = (start, end)
-        if etag is not None:
-            options["if_match"] = f'"{etag}"'
-        trouble = self.translating("read", key)
-        with trouble:
-            try:
-                answer = self._clients.ask(
-                    lambda store: obstore.get(store, key, options=options), retries=PATIENT_RETRIES
-                )
-            except BaseError as error:
-                if end is None or "non-partial response" not in str(error):
-                    raise
-                self._ranges_by_obstore = False
-                return None
-            meta = answer.meta
-        return Answer(meta["size"], plain_etag(meta["e_tag"]), _by_obstore(answer, piece_bytes, trouble))
-
-    def _by_boto3(self, key: str, start: int, end: int | None, etag: str | None, piece_bytes: int) -> Answer:
-        options = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
-        if etag is not None:
-            options["IfMatch"] = f'"{etag}"'
-        trouble = self.translating("read", key)
-        with trouble:
-            answer = self._clients.boto3.get_object(Bucket=self._bucket, Key=key, **options)
-        # A server without ranges sends all.
-        skip = 0 if "ContentRange" in answer else start
-        pieces = _by_client(answer["Body"], piece_bytes, skip=skip, trouble=trouble)
-        return Answer(answer["ContentLength"], plain_etag(answer.get("ETag")), pieces)
-
-    def range(self, key: str, start: int, end: int | None) -> bytes:
+    def part(self, key: str, start: int, end: int | None) -> bytes:
         """Read a part of an object in one request; past its end there are no bytes."""
-        from botocore.exceptions import ClientError
-
-        last = "" if end is None else end - 1
         with self.translating("read", key):
-            try:
-                answer = self._clients.boto3.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
-            with closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
-        return data if "ContentRange" in answer else data[start:end]
+            return read_part(self._clients.boto3, self._bucket, key, start, end)
 
+    def whole(self, key: str, chunk_size: int, if_match: str | None = None) -> Answer:
+        """Ask for an object, and learn from the answer how large it is before its bytes are taken."""
+        trouble = self.translating("read", key)
+        with trouble:
+            if self.by_boto3(key):
+                found = ask_whole(self._clients.boto3, self._bucket, key, if_match)
+                pieces = _guarded(pieces_of(found, chunk_size), trouble)
+                return Answer(found["ContentLength"], plain_etag(found.get("ETag")), pieces)
+            answer = self._clients.get(key, 0, None, if_match, retries=PATIENT_RETRIES)
+            meta = answer.meta
+            return Answer(meta["size"], plain_etag(meta["e_tag"]), _guarded(_pieces(answer, chunk_size), trouble))
 
-def _by_obstore(answer: GetResult, piece_bytes: int, trouble: translating) -> Generator[Any, None, None]:
-    with trouble:
-        if answer.meta["size"] <= piece_bytes:
-            # One call instead of one for each piece and one for the end: small files are many.
-            yield answer.bytes()
+    def stream(
+        self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int, *, retries: int
+    ) -> Pieces:
+        """Yield the bytes ``[start:end]`` of an object; `retries` are those of obstore."""
+        ranges_fail = end is not None and self._clients.ranges_need_boto3
+        if self.by_boto3(key) or (start and end is None) or ranges_fail:
+            yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
             return
-        yield from answer.stream(min_chunk_size=piece_bytes)
+        # No context manager around: small files are many, and each microsecond counts for them.
+        try:
+            yield from _pieces(self._clients.get(key, start, end, if_match, retries=retries), chunk_size)
+            return
+        except Exception as error:
+            if is_outside(error):
+                return
+            if end is None or not is_not_partial(error):
+                with self.translating("read", key):
+                    raise
+        yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
+
+    def _stream_by_boto3(self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int) -> Pieces:
+        with self.translating("read", key):
+            yield from stream_part(self._clients, self._bucket, key, start, end, if_match, chunk_size)
 
 
-def _by_client(body: Any, piece_bytes: int, *, skip: int, trouble: translating) -> Generator[Any, None, None]:
-    with trouble, closing(body):
-        for piece in body.iter_chunks(piece_bytes):
-            if skip < len(piece):
-                yield memoryview(piece)[skip:]
-            skip = max(0, skip - len(piece))
+def _pieces(answer: GetResult, chunk_size: int) -> Pieces:
+    first, last = answer.range
+    if last - first > chunk_size:
+        for piece in answer.stream(min_chunk_size=chunk_size):
+            yield from cut(memoryview(piece), chunk_size)
+        return
+    # One call instead of one for each piece and one for the end.
+    data = memoryview(answer.bytes())
+    if data:
+        yield data
 
 
-__all__ = ["Answer", "Asking", "Open"]
+def _guarded(pieces: Generator[Any, None, None], trouble: translating) -> Pieces:
+    with trouble:
+        yield from pieces
+
+
+__all__ = ["Answer", "Asking", "Pieces"]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from . import audit
 from .chooser import TransferChooser, TransferKind, TransferMethod
 from .files import Together, atomic_file, upload_with
-from .s3_asking import Asking
-from .s3_downloads import FileSink, MemorySink, Sink, fetch
+from .s3_downloads import FileSink, MemorySink, fetch
 from .s3_uploads import Target
 from .s3_uploads import upload as upload_source
 from .sources import FileSource
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from .params import S3Params
+    from .s3_asking import Asking
     from .s3_clients import S3Clients
     from .sources import Source
     from .transfers import Limits, ProgressCallback
@@ -35,10 +34,10 @@ class S3Transfers:
         Chooses the method where the caller does not.
     """
 
-    def __init__(self, params: S3Params, clients: S3Clients) -> None:
-        self._bucket = params.bucket_name
+    def __init__(self, bucket: str, clients: S3Clients, asking: Asking) -> None:
+        self._bucket = bucket
         self._clients = clients
-        self._asking = Asking(params, clients)
+        self._asking = asking
         self.chooser = TransferChooser()
 
     def read(
@@ -52,14 +51,10 @@ class S3Transfers:
         sink = MemorySink()
         chosen = method or self.chooser.choose(TransferKind.DOWNLOAD)
         started = time.perf_counter()
-        size, progress = self._fetch(key, sink, chosen, limits, callback)
+        size, progress = fetch(self._asking, key, sink, chosen, limits, callback)
         self._record(TransferKind.DOWNLOAD, chosen, size, started, limits)
         progress.end()
         return sink.data()
-
-    def read_range(self, key: str, start: int, end: int | None) -> bytes:
-        """Read a part of an object in one request."""
-        return self._asking.range(key, start, end)
 
     def download(
         self,
@@ -71,16 +66,10 @@ class S3Transfers:
         """Write an object to a file, whole or not at all."""
         started = time.perf_counter()
         with atomic_file(path) as file:
-            size, progress = self._fetch(key, FileSink(file), TransferMethod.TRANSFER, limits, callback)
+            size, progress = fetch(self._asking, key, FileSink(file), TransferMethod.TRANSFER, limits, callback)
         self._record(TransferKind.DOWNLOAD, TransferMethod.TRANSFER, size, started, limits)
         progress.end()
         return str(path)
-
-    def _fetch(
-        self, key: str, sink: Sink, method: TransferMethod, limits: Limits, callback: ProgressCallback | None
-    ) -> tuple[int, Progress]:
-        ask = self._asking.opener(key, limits.io_chunksize)
-        return fetch(f"s3://{self._bucket}/{key}", ask, sink, method, limits, callback)
 
     def write(
         self,

@@ -152,6 +152,11 @@ def tell_all(callback: ProgressCallback | None, total: int) -> None:
         callback(total, total)
 
 
+def span_bytes(size: int, start: int, end: int | None) -> int:
+    """Give how many of an object's bytes lie in ``[start:end]``."""
+    return max(0, (size if end is None else min(size, end)) - start)
+
+
 def told(pieces: Iterator[Any], total: Callable[[], int], callback: ProgressCallback | None) -> Iterator[Any]:
     """Yield the pieces of a stream, and tell a callback of them.
 
@@ -224,6 +229,7 @@ __all__ = [
     "counted",
     "limits_of",
     "method_of",
+    "span_bytes",
     "tell_all",
     "told",
 ]

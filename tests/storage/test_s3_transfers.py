@@ -15,7 +15,7 @@ from s3bids.errors import (
     StorageUnavailableError,
 )
 from s3bids.storage import S3Params, S3Storage, register_audit_callback, unregister_audit_callback
-from s3bids.testing.faults import Answer, Cut, Fault, Page, Proxy, Reset, Short
+from s3bids.testing.faults import Answer, Cut, Fault, Page, Proxy, Reset, Short, Whole
 
 MIB = 1024 * 1024
 DATA = os.urandom(5 * MIB + 1000)
@@ -119,6 +119,21 @@ def test_a_part_that_is_short_is_asked_for_again(storage, proxy):
     proxy.script(Fault("get", "large", skip=1, times=None, action=Short(0)))
     with pytest.raises(StorageConnectionError, match=r"large: .* bytes"):
         storage.read("large", method="transfer", transfer_config=IN_PARTS)
+
+
+def test_a_server_that_sends_no_parts_is_asked_for_the_whole_again(storage, proxy, tmp_path):
+    """And not for the whole in the place of each part."""
+    told = []
+    proxy.script(Fault("get", "large", times=None, action=Whole()))
+    config = SimpleNamespace(**vars(IN_PARTS), use_threads=False)
+    data = storage.read("large", method="transfer", transfer_config=config, progress_callback=lambda *c: told.append(c))
+    assert data == DATA
+    # The one range by obstore, which refuses the answer, and by boto3, which can say what it is.
+    assert gets(proxy) == [("", False), ("", True), *[(f"bytes={2 * MIB}-{4 * MIB - 1}", True)] * 2]
+    assert told == sorted(told)
+    assert told[-1] == (len(DATA), len(DATA))
+    storage.download("large", tmp_path / "x", transfer_config=IN_PARTS)
+    assert (tmp_path / "x").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("method", ["simple", "transfer"])
