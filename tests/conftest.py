@@ -54,8 +54,22 @@ def bucket_name():
     return f"bucket-{next(_SERIAL):04}"
 
 
+@pytest.fixture(scope="session")
+def make_bucket():
+    """A function that makes a bucket on a server: with one client for each, since a client costs more than a bucket."""
+    clients = {}
+
+    def make(server, name):
+        client = clients.get(server.url) or clients.setdefault(server.url, server.boto3_client())
+        client.create_bucket(Bucket=name)
+
+    yield make
+    for client in clients.values():
+        client.close()
+
+
 @pytest.fixture(params=["local", "moto", "rclone"])
-def any_params(request, bucket_name, tmp_path_factory):
+def any_params(request, bucket_name, tmp_path_factory, make_bucket):
     """Parameters of an empty bucket: in the local emulation, and on two S3 servers."""
     from s3bids.storage import LocalFSParams, S3Params
 
@@ -64,9 +78,7 @@ def any_params(request, bucket_name, tmp_path_factory):
         (root / bucket_name).mkdir()
         return LocalFSParams(use_local_fs=True, root_dir=root, user="someone", bucket_name=bucket_name)
     server = request.getfixturevalue(request.param)
-    client = server.boto3_client()
-    client.create_bucket(Bucket=bucket_name)
-    client.close()
+    make_bucket(server, bucket_name)
     return S3Params(bucket_name, server.url, server.access_key, server.secret_key)
 
 

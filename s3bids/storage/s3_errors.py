@@ -35,6 +35,8 @@ _MEANINGS: dict[str, tuple[type[StorageError], str]] = {
     "SignatureDoesNotMatch": (AccessDeniedError, "the secret access key is wrong; check the credentials"),
     "ExpiredToken": (AccessDeniedError, "the session token has expired; get new credentials"),
     "InvalidToken": (AccessDeniedError, "the session token is not valid; get new credentials"),
+    # rclone's word to those who do not sign.
+    "UnsupportedAlgorithm": (AccessDeniedError, "the server wants signed requests; use credentials, not anon=True"),
     "InvalidObjectState": (AccessDeniedError, "the object is archived; its owner must restore it first"),
     "AccessDenied": (
         AccessDeniedError,
