@@ -73,7 +73,7 @@ READS_ENVIRONMENT = "storage.params"
 
 HEAVY = [
     "boto3", "botocore", "s3fs", "obstore", "nibabel", "numpy", "pandas", "joblib", "tqdm", "pydantic", "yaml",
-    "bidsschematools",
+    "bidsschematools", "PIL", "pyarrow",
 ]  # fmt: skip
 
 

@@ -147,8 +147,8 @@ class ScriptedStorage:
         """Keys whose script was not played to its end."""
         return [key for key, entries in self._script.items() if entries]
 
-    def stream(self, key, start=0, if_match=None, *, end=None, chunk_size=CHUNK_BYTES):
-        del chunk_size
+    def stream(self, key, start=0, if_match=None, *, end=None, chunk_size=CHUNK_BYTES, progress_callback=None):
+        del chunk_size, progress_callback
         with self._lock:
             self.gets.append(key)
             self.ranges.append((start, end))
