@@ -26,6 +26,7 @@ ROOM_OF = {
     "bids": "bids",
     "catalog": "catalog",
     "selection": "selection",
+    "choosing": "selection",
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
