@@ -6,18 +6,17 @@ name stimuli, is read by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .bids.cohorts import check_query
-from .bids.filters import check_entities, explain_empty, matching_rows, parse_filters
+from .bids.filters import check_entities, explain_empty, matching_rows
 from .bids.globs import compile_globs
 from .bids.links import fieldmap_rows
 from .bids.sidecars import Sidecars, essential_rows
 from .bids.stimuli import stimulus_rows, tables_with_stimuli
 from .bids.table import name_table, rows_of_subjects
 from .errors import ConfigError
-from .selection import ALL, Selection, as_index, is_agnostic_file, shuffled
+from .selection import ALL, Selection, is_agnostic_file, shuffled
 
 if TYPE_CHECKING:
     import re
@@ -26,147 +25,10 @@ if TYPE_CHECKING:
     from .bids.filters import Filter
     from .bids.table import NameTable
     from .catalog import Catalog
+    from .choice import Choosing
 
 #: Unknown keys that one error names.
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Choosing:
-    """What users ask for beyond subjects, derivatives and a suffix; see :func:`choosing` for the arguments."""
-
-    filters: tuple[Filter, ...] = ()
-    where: str | None = None
-    sample: int | None = None
-    balance: str | None = None
-    random_seed: int | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    #: As users wrote them.
-    keys: tuple[str, ...] | None = None
-    require: tuple[str, ...] = ()
-    with_sidecars: bool = True
-    with_fieldmaps: bool = False
-    valid_subset: bool = False
-    #: Whether anything at all was asked for: if not, a download does what s3bids 0.1.7 did.
-    is_active: bool = False
-    #: The arguments that were given, as JSON can hold them, for the manifest.
-    given: dict[str, Any] = field(default_factory=dict)
-
-
-def choosing(
-    *,
-    filters: object = None,
-    where: str | None = None,
-    sample: int | None = None,
-    balance: str | None = None,
-    random_seed: int | None = None,
-    include: str | Iterable[str] | None = None,
-    exclude: str | Iterable[str] | None = None,
-    keys: str | Iterable[str] | None = None,
-    require: str | Iterable[str] | None = None,
-    with_sidecars: bool | None = None,
-    with_fieldmaps: bool = False,
-    valid_subset: bool = False,
-) -> Choosing:
-    """Check what users ask for, before anything is listed.
-
-    Parameters
-    ----------
-    filters
-        What :func:`s3bids.bids.filters.parse_filters` takes.
-    where
-        A query on the participant table.
-    sample, balance, random_seed
-        So many subjects, drawn; in equal numbers for each value of a column of the participant table; in the order of
-        this seed.
-    include, exclude
-        Globs of files to take alone, and to leave out.
-    keys
-        Single files: paths from the root of the study on, keys, or addresses.
-    require
-        Suffixes or datatypes that each subject must have.
-    with_sidecars
-        Bring what the chosen files need. None: if anything else of this is given.
-    with_fieldmaps
-        Bring the fieldmaps of the chosen files.
-    valid_subset
-        Cut tables and links down to what is there afterwards.
-
-    Raises
-    ------
-    TypeError, ValueError, ConfigError
-        If an argument makes no sense.
-    """
-    given = {
-        "filters": filters, "where": where, "sample": sample, "balance": balance, "random_seed": random_seed,
-        "include": include, "exclude": exclude, "keys": keys, "require": require, "with_sidecars": with_sidecars,
-        "with_fieldmaps": with_fieldmaps or None, "valid_subset": valid_subset or None,
-    }  # fmt: skip
-    for name, flag in (("with_fieldmaps", with_fieldmaps), ("valid_subset", valid_subset)):
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be True or False, not {type(flag).__name__}")
-    if with_sidecars is not None and not isinstance(with_sidecars, bool):
-        raise TypeError(f"with_sidecars must be True, False or None, not {type(with_sidecars).__name__}")
-    _check_column(balance)
-    number = _whole_number("sample", sample)
-    if number is not None and number < 1:
-        raise ConfigError(f"sample is {number}; ask for at least one subject")
-    seed = _whole_number("random_seed", random_seed)
-    if seed is not None and not 0 <= seed < 2**32:
-        raise ConfigError(f"random_seed must be from 0 to 2**32 - 1, not {seed}")
-    chosen = Choosing(
-        filters=parse_filters(filters),
-        where=None if where is None else check_query(where),
-        sample=number,
-        balance=balance,
-        random_seed=seed,
-        include=_texts("include", include),
-        exclude=_texts("exclude", exclude),
-        keys=None if keys is None else _texts("keys", keys),
-        require=_texts("require", require),
-        with_sidecars=with_sidecars is not False,
-        with_fieldmaps=with_fieldmaps,
-        valid_subset=valid_subset,
-        is_active=any(value is not None for name, value in given.items() if name != "random_seed"),
-        given={name: _plain(value) for name, value in given.items() if value is not None},
-    )
-    compile_globs([*chosen.include, *chosen.exclude])
-    if chosen.keys == ():
-        raise ConfigError("keys is empty; name at least one file")
-    return chosen
-
-
-def _check_column(balance: object) -> None:
-    if balance is not None and (not isinstance(balance, str) or not balance):
-        raise TypeError(f"balance must be the name of a column, not {balance!r}")
-
-
-def _whole_number(name: str, value: object) -> int | None:
-    number = None if value is None else as_index(value)
-    if value is not None and number is None:
-        raise TypeError(f"{name} must be a whole number or None, not {type(value).__name__}")
-    return number
-
-
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    items = (value,) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple | set | frozenset) or not all(isinstance(item, str) for item in items):
-        raise TypeError(f"{name} must be text or a list of texts, not {type(value).__name__}")
-    if not all(items):
-        raise ConfigError(f"{name} holds an empty text")
-    return tuple(dict.fromkeys(items))
-
-
-def _plain(value: object) -> Any:
-    """Give a value as JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 # Subjects

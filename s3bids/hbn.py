@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
 from .errors import ConfigError
-from .neuro.json import write_json
+from .finishing import write_description
 from .selection import DerivativeChoice, SubjectChoice
 from .study import DESCRIPTION, S3BIDSStudy
 from .subject import S3BIDSSubject
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from .catalog import Catalog
+    from .finishing import Finish
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
     from .transfer.report import DownloadReport
@@ -139,18 +139,21 @@ class HBNSite(S3BIDSStudy):
             dry_run=dry_run,
         )
 
-    def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
-    ) -> None:
+    def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
         """Describe the site as well, where nothing does."""
-        super()._note(subjects, catalog, report, directory)
-        path = directory / DESCRIPTION
+        report = super()._finish(finish, report, subjects)
         # Only a download of the site describes it, not one of a single subject.
-        if subjects is not self.subjects or os.path.lexists(path):
-            return
-        ids = [subject.subject_id for subject in self.subjects]
-        description = {"Name": f"HBN Study, {self.site}", "DatasetType": "raw", "Subjects": ids}
-        write_json(path, {**description, "BIDSVersion": "1.0.0"})
+        if report.dry_run or not (finish.asked or subjects is self.subjects):
+            return report
+        description = {
+            "Name": f"HBN Study, {self.site}",
+            "DatasetType": "raw",
+            "Subjects": [subject.subject_id for subject in subjects],
+            "BIDSVersion": "1.0.0",
+        }
+        if not write_description(finish.directory, DESCRIPTION, description):
+            return report
+        return replace(report, written_files=(*report.written_files, DESCRIPTION))
 
 
 def site_name(site: str) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bids.layouts import DERIVATIVES, Layout
 from .catalog import Catalog, joined
-from .dataset import DataSet
+from .choice import Choosing, choosing
+from .dataset import PARTICIPANTS, DataSet
 from .downloading import check_suffix
 from .errors import ConfigError
+from .narrowing import cohort
 from .selection import (
     FILES,
     DerivativeChoice,
@@ -48,9 +50,11 @@ class ListedStudy(SubjectOwner):
         *,
         storage: Storage | S3Params | LocalFSParams | None = None,
         layout: str = Layout.NESTED,
+        participants: str = PARTICIPANTS,
     ) -> None:
         _check_types(
             (("study_id", study_id, str), ("bucket", bucket, str), ("s3_prefix", s3_prefix, str)),
+            (("participants", participants, str),),
             (("anon", anon, bool), ("use_participants_tsv", use_participants_tsv, bool)),
         )
         seed = None if random_seed is None else as_index(random_seed)
@@ -68,7 +72,10 @@ class ListedStudy(SubjectOwner):
         self._use_participants_tsv = use_participants_tsv
         self._random_seed = seed
         self._subject_class = _subject_class
-        self._data_set = DataSet(open_storage(bucket, storage, anon=anon), s3_prefix.strip("/"), Layout(layout))
+        place = open_storage(bucket, storage, anon=anon)
+        self._data_set = DataSet(place, s3_prefix.strip("/"), Layout(layout), participants.strip("/"))
+        #: None chooses the first subject; a cohort is then drawn from all.
+        self._chooses_subjects = subjects is not None
         self._known: dict[str, Any] = {}
         self._local_directories: list[str] = []
         self._root = self._data_set.root()
@@ -148,6 +155,40 @@ class ListedStudy(SubjectOwner):
             self._known["non_sub"] = self._get_non_subject_s3_keys()
         found: KeyTree = self._known["non_sub"]
         return found
+
+    def cohort(
+        self,
+        *,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        require: str | Sequence[str] | None = None,
+    ) -> list[str]:
+        """Choose subjects by the participant table and by what they have, without downloading anything.
+
+        Parameters
+        ----------
+        where, sample, balance, random_seed, require
+            As in :meth:`download`.
+
+        Returns
+        -------
+        list of str
+            Ids with their prefix; `subjects` of a new study takes them.
+        """
+        choice = choosing(where=where, sample=sample, balance=balance, random_seed=random_seed, require=require)
+        return cohort(self, choice, self._candidates(self.subjects, choice))
+
+    def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
+        """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
+        if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
+            return self._all_subjects
+        return [subject.subject_id for subject in subjects]
+
+    def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
+        known = {subject.subject_id: subject for subject in self.subjects}
+        return [known.get(subject) or self._get_subject(subject) for subject in ids]
 
     @property
     def _derivative_names(self) -> list[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .downloading import check_directory_argument, check_flags, check_options, execute, files_present
+from .choice import Choosing, choosing
+from .downloading import check_directory_argument, check_flags, check_options, execute
 from .errors import DownloadError
+from .finishing import Finish, Held, hold_back
 from .listed_study import ListedStudy
+from .narrowing import narrow, undescribed_in
 from .selection import ALL, FILES, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -92,8 +96,24 @@ class S3BIDSStudy(ListedStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the chosen subjects.
+
+        With one of the arguments from `filters` on, the listing is taken whole first, the choice is made on it, and
+        nothing is fetched (but the participant table) before it is certain that something is chosen. Files that the
+        chosen ones need then come too; see docs/choosing.md.
 
         Parameters
         ----------
@@ -120,6 +140,10 @@ class S3BIDSStudy(ListedStudy):
             manifest).
         dry_run
             Fetch and write nothing; the report's `plan` says what would be done.
+        filters, where, sample, balance, random_seed, include, exclude, keys
+            Which subjects and files; :func:`s3bids.choice.choosing` describes these and the following.
+        with_sidecars, with_fieldmaps, valid_subset, require
+            What comes with them, and what subjects must have.
 
         Returns
         -------
@@ -132,7 +156,23 @@ class S3BIDSStudy(ListedStudy):
             If files failed, after everything else was done; it carries the report.
         DestinationError
             If the directory is a file or cannot be written; nothing was fetched.
+        ConfigError
+            If an argument makes no sense, or nothing is chosen: says which condition left nothing.
         """
+        choice = choosing(
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            require=require,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+        )
         check_flags(include_derivs_dataset_description=include_derivs_dataset_description)
         return self._download(
             self.subjects,
@@ -146,6 +186,7 @@ class S3BIDSStudy(ListedStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            choice=choice,
         )
 
     def download_dataset(
@@ -159,15 +200,30 @@ class S3BIDSStudy(ListedStudy):
         verify: str = "etag",
         dry_run: bool = False,
         emit: Callable[[Event], None] | None = None,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the data set as the command line does: with every file that belongs to no subject.
 
         With all subjects chosen these are all files of the raw data set (``code/``, ``phenotype/``, ``sourcedata/``,
-        dot-files ...) and of the chosen derivatives; with some of the subjects, the files at the roots.
+        dot-files ...) and of the chosen derivatives; with some of the subjects, the files at the roots. With one of the
+        arguments from `filters` on, it is what :meth:`download` brings with them.
 
         Parameters
         ----------
-        directory, suffix, overwrite, n_jobs, verify, dry_run
+        directory, suffix, overwrite, n_jobs, verify, dry_run, filters, where, sample, balance, random_seed, include
+            As in :meth:`download`.
+        exclude, keys, with_sidecars, with_fieldmaps, valid_subset, require
             As in :meth:`download`.
         derivatives
             Derivatives to bring as well, with the files at their roots.
@@ -184,11 +240,28 @@ class S3BIDSStudy(ListedStudy):
             If a derivative or the suffix matches no file; nothing was fetched. The others are those of
             :meth:`download`.
         """
+        choice = choosing(
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            require=require,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+        )
+        what = {"root": (), "derivatives": derivatives, "derivative_root": (), "suffix": suffix}
         return self._download(
             self.subjects,
             directory,
-            **self._dataset_choice(derivatives, suffix),
+            **(what if choice.is_active else self._dataset_choice(derivatives, suffix)),
+            choice=choice,
             must_match=True,
+            must_describe=True,
             overwrite=overwrite,
             n_jobs=n_jobs,
             verify=verify,
@@ -214,16 +287,35 @@ class S3BIDSStudy(ListedStudy):
         derivatives: DerivativeChoice = False,
         derivative_root: tuple[str, ...] | str = (),
         suffix: str | None = None,
+        choice: Choosing | None = None,
         must_match: bool = False,
+        must_describe: bool = False,
         **options: Any,
     ) -> DownloadReport:
         checked = check_options(**options)
         target = check_directory_argument(directory)
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
+        if choice is not None and choice.is_active:
+            wanted = replace(selection, subjects=tuple(self._candidates(subjects, choice)))
+            narrowed = narrow(self, choice, wanted, must_match=must_match)
+            chosen = self._subjects_of(narrowed.subjects)
+            trims = choice.valid_subset and narrowed.is_subset
+            asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(narrowed.subjects)}
+            return self._bring(
+                narrowed.catalog,
+                target,
+                checked,
+                str(directory),
+                chosen,
+                narrowed.undescribed,
+                trims=trims,
+                asked=asked,
+            )
         catalog = self._catalog(subjects, selection)
         if must_match:
             require_matches(catalog, selection)
-        return self._bring(catalog, target, checked, str(directory), subjects)
+        missing = undescribed_in(catalog, self.s3_prefix) if must_describe and selection.derivatives else {}
+        return self._bring(catalog, target, checked, str(directory), subjects, missing)
 
     def _bring(
         self,
@@ -232,26 +324,31 @@ class S3BIDSStudy(ListedStudy):
         options: Options,
         directory: str,
         subjects: Sequence[S3BIDSSubject] = (),
+        undescribed: Mapping[str, str] | None = None,
+        *,
+        trims: bool = False,
+        asked: Mapping[str, Any] | None = None,
     ) -> DownloadReport:
-        """Download a catalog's objects, and note where they are."""
+        """Download a catalog's objects, finish the directory, and note where they are."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)
+        location = self.storage.location
+        held = hold_back(catalog, target, location) if trims else Held(catalog, {})
+        finish = Finish(target, location, catalog, held, trims, undescribed or {}, asked or {})
         try:
-            report = execute(self.storage, catalog, target, options)
+            report = execute(self.storage, held.catalog, target, options)
         except DownloadError as error:
-            self._note(subjects, catalog, error.report, target)
+            error.report = self._finish(finish, error.report, subjects)
             raise
-        if not options.dry_run:
-            self._note(subjects, catalog, report, target)
-        return report
+        return self._finish(finish, report, subjects)
 
-    def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
-    ) -> None:
-        """Learn what a download has brought, also when some of it failed."""
-        if subjects:
-            note_files(subjects, catalog, files_present(report, directory))
+    def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
+        """Finish a directory and learn what a download has brought, also when some of it failed."""
+        report = finish(report)
+        if subjects and not report.dry_run:
+            note_files(subjects, finish.catalog, finish.present(report))
+        return report
 
     def _download_non_sub_keys(
         self,

@@ -26,11 +26,15 @@ ROOM_OF = {
     "bids": "bids",
     "catalog": "catalog",
     "selection": "selection",
+    "choice": "selection",
     "choosing": "selection",
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
-        ("study", "listed_study", "subject", "dataset", "downloading", "hbn", "openneuro", "legacy", "utils"),
+        (
+            *("study", "listed_study", "subject", "dataset", "downloading", "narrowing", "finishing", "trimming"),
+            *("hbn", "openneuro", "legacy", "utils"),
+        ),
         "study",
     ),
     "config": "config",

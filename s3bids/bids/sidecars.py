@@ -52,6 +52,8 @@ _FREE: dict[str, frozenset[str]] = {
 }
 #: Files that are no data: nothing goes with them but their own metadata.
 _NO_DATA = frozenset({*_OF_ALL, "channels", "coordsystem", "description", "participants", "samples"})
+#: Companions that are JSON files themselves.
+_JSON_COMPANIONS = frozenset({"coordsystem", "description"})
 _ALL_COMPANIONS = frozenset({"description", *_OF_ALL, *(name for names in _COMPANIONS.values() for name in names)})
 #: Values of ``acq`` that name files of the scanner, which all recordings of an Elekta/Neuromag system need.
 _MEG_FILES = ("calibration", "crosstalk")
@@ -234,7 +236,8 @@ class _Role:
         indices = schema.index_entities()
         self.entities = tuple((name, _index(value) if name in indices else value) for name, value in kind.entities)
         self.is_metadata = kind.extension in METADATA
-        self.is_companion = kind.suffix in _ALL_COMPANIONS
+        # The JSON file of a companion comes with the companion, if there is one.
+        self.is_companion = kind.suffix in (_JSON_COMPANIONS if kind.extension == ".json" else _ALL_COMPANIONS)
         self.extensions = next((names for names in _SETS if kind.extension in names), frozenset[str]())
         self.is_scanner_file = kind.suffix == "meg" and kind.get("acq") in _MEG_FILES
         self.is_candidate = self.is_metadata or self.is_companion or bool(self.extensions) or self.is_scanner_file

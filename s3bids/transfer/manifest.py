@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DestinationError, ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class Record:
     modified: float | None
     #: When the file was last changed, in nanoseconds since 1970, as we left it.
     mtime_ns: int
-    #: Which check held: ``size`` or ``md5``.
+    #: Which check held: ``size`` or ``md5``; ``trimmed`` for a table or JSON file that was cut down to the subset that
+    #: is here, whose size and MD5 are those of the file and not of the object.
     check: str
     md5: str | None = None
     sha256: str | None = None
@@ -121,6 +122,10 @@ class ManifestWriter:
             }
         )
 
+    def note(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Take in something else that is worth knowing of a download; :meth:`flush` writes it."""
+        self._append({"event": event, **fields, "time": self._now()})
+
     def _append(self, entry: dict[str, Any]) -> None:
         self._lines.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
 
@@ -177,28 +182,46 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     return records
 
 
+def read_notes(directory: Path, event: str) -> list[dict[str, Any]]:
+    """Read what :meth:`ManifestWriter.note` wrote of one event, the oldest first.
+
+    The fields are input from outside: whoever uses one checks it.
+    """
+    paths = sorted((directory / STATE_FOLDER).glob(f"*{_SUFFIX}"))
+    # Most lines are of files, and need not be understood.
+    found = [e for path in paths for e in _entries(path, f'"{event}"'.encode()) if e.get("event") == event]
+    return sorted(found, key=lambda entry: entry["time"] if isinstance(entry.get("time"), int | float) else 0.0)
+
+
 def _file_records(path: Path) -> Iterator[Record]:
+    for entry in _entries(path):
+        record = _record(entry)
+        if record is not None:
+            yield record
+
+
+def _entries(path: Path, holding: bytes = b"") -> Iterator[dict[str, Any]]:
+    """Yield the lines of one file that hold some bytes; one that is cut short or damaged is passed over."""
     try:
         with path.open("rb") as lines:
-            for line in lines:
-                record = _parse(line)
-                if record is not None:
-                    yield record
+            for line in (line for line in lines if holding in line):
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(entry, dict):
+                    yield entry
     except OSError as error:
         message = f"cannot read the manifest {path}: {error.strerror or error}"
         raise DestinationError(f"{message}; check its permissions, or move it away") from error
 
 
-def _parse(line: bytes) -> Record | None:
-    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory.
+def _record(entry: dict[str, Any]) -> Record | None:
+    """Read one line; None for one of another kind, or that points out of the directory.
 
     Fields that a later version may add are passed over.
     """
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or entry.get("event") != "file":
+    if entry.get("event") != "file":
         return None
     if any(type(entry.get(name)) not in types for name, types in _TYPES.items()):
         return None

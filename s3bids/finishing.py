@@ -1,0 +1,112 @@
+"""What is left to do when the files are here: cut a subset down, write missing descriptions, keep records."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .downloading import files_present
+from .neuro.json import write_json
+from .transfer.engine import writer_name
+from .transfer.manifest import ManifestWriter, read_notes
+from .trimming import Held, Trimming, hold_back
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .catalog import Catalog
+    from .transfer.report import DownloadReport
+
+#: The version that a written description names; validators know all up to theirs.
+BIDS_VERSION = "1.10.0"
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is to be done in one directory after the transfer."""
+
+    directory: Path
+    #: Where the objects are, such as ``s3://bucket``.
+    location: str
+    #: All that is wanted in the directory.
+    catalog: Catalog
+    #: Of that, what the manifest has already.
+    held: Held
+    #: Whether tables and links are to be cut down.
+    trims: bool = False
+    #: Descriptions that the study lacks: path -> name of the derivative.
+    undescribed: Mapping[str, str] = field(default_factory=dict)
+    #: What was asked for, for the record.
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+    def present(self, report: DownloadReport) -> dict[str, str]:
+        """Give the files that are on disk: key -> absolute path."""
+        known = self.held.originals.items()
+        held = {original.key: str(self.directory / target) for target, original in known}
+        return {**files_present(report, self.directory), **({} if report.dry_run else held)}
+
+    def __call__(self, report: DownloadReport) -> DownloadReport:
+        """Do it, and give the report with what was done; a dry run does nothing."""
+        report = replace(report, skipped=report.skipped + len(self.held.originals))
+        if report.dry_run:
+            return report
+        trimmed: tuple[str, ...] = ()
+        if self.trims:
+            conflicts = {conflict.target for conflict in report.conflicting_files}
+            here = self.present(report)
+            keys = enumerate(self.catalog.keys)
+            targets = {self.catalog.path(row) for row, key in keys if key in here} - conflicts
+            trimming = Trimming(self.directory, self.location, self.catalog, self.held.originals)
+            trimmed = trimming.trim(targets)
+        written = [path for path, name in self.undescribed.items() if self._describe(path, name)]
+        self._record(report)
+        return replace(report, trimmed_files=trimmed, written_files=(*report.written_files, *written))
+
+    def _describe(self, path: str, name: str) -> bool:
+        """Write the description of a derivative, if its directory is here and nothing describes it."""
+        if not (self.directory / path).parent.is_dir():
+            return False
+        content = {
+            "Name": name,
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            # The name of the pipeline must be a part of the directory's name, and more is not known.
+            "GeneratedBy": [{"Name": name}],
+        }
+        return write_description(self.directory, path, content)
+
+    def _record(self, report: DownloadReport) -> None:
+        """Record what was asked for, once for each choice that brought something."""
+        if not self.asked or not report.fetched:
+            return
+        latest = read_notes(self.directory, "chosen")[-1:]
+        if not latest or any(latest[0].get(name) != value for name, value in self.asked.items()):
+            note(self.directory, "chosen", self.asked)
+
+
+def write_description(directory: Path, path: str, content: Mapping[str, Any]) -> bool:
+    """Write a ``dataset_description.json`` where there is none, and say so in the manifest.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+    """
+    if os.path.lexists(directory / path):
+        return False
+    write_json(directory / path, dict(content))
+    note(directory, "described", {"target": path, "reason": "the study has none", "content": dict(content)})
+    return True
+
+
+def note(directory: Path, event: str, fields: Mapping[str, Any]) -> None:
+    """Add one line to the manifest."""
+    run = f"{event}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    with ManifestWriter(directory, writer_name(run), now=time.time) as manifest:
+        manifest.note(event, fields)
+
+
+__all__ = ["BIDS_VERSION", "Finish", "Held", "hold_back", "note", "write_description"]
