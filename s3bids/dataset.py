@@ -52,7 +52,7 @@ class DataSet:
     #: Its root in the bucket, without outer slashes; ``""`` is the bucket's top.
     prefix: str
     layout: Layout = Layout.NESTED
-    #: The path of the participant table, relative to the root.
+    #: The path of the participant table, relative to the root; ``""`` if there is none.
     participants: str = PARTICIPANTS
 
     @property
@@ -158,11 +158,12 @@ class DataSet:
             If it cannot be read.
         """
         key, source = self.key(self.participants), self.table_address
+        name = self.participants or "participant table"
         missing = (
-            f"cannot read {source}: the study has no {self.participants}; use use_participants_tsv=False, "
+            f"cannot read {source}: the study has no {name}; use use_participants_tsv=False, "
             "and neither where nor balance"
         )
-        if "/" not in self.participants and all(file.key != key for file in root.files):
+        if not self.participants or ("/" not in self.participants and all(file.key != key for file in root.files)):
             raise ObjectNotFoundError(missing)
         try:
             data = self.storage.read(key)

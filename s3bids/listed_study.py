@@ -12,6 +12,7 @@ from .dataset import PARTICIPANTS, DataSet
 from .downloading import check_suffix
 from .errors import ConfigError
 from .narrowing import cohort
+from .overview import derivative_overview, study_coverage
 from .selection import (
     FILES,
     DerivativeChoice,
@@ -28,6 +29,8 @@ from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
@@ -179,6 +182,39 @@ class ListedStudy(SubjectOwner):
         """
         choice = choosing(where=where, sample=sample, balance=balance, random_seed=random_seed, require=require)
         return cohort(self, choice, self._candidates(self.subjects, choice))
+
+    def coverage(self) -> pd.DataFrame:
+        """Count what the chosen subjects have: raw recordings by datatype and suffix.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a subject, one column for each ``datatype/suffix`` such as ``anat/T1w``, both sorted; numbers of
+            recordings. Files of one stem, and the members of a directory such as ``.ds/``, are one recording.
+        """
+        import pandas as pd
+
+        counts = study_coverage(self, [subject.subject_id for subject in self.subjects])
+        columns = sorted({column for found in counts.values() for column in found})
+        rows = [[found.get(column, 0) for column in columns] for found in counts.values()]
+        return pd.DataFrame(rows, index=pd.Index(counts, name="subject"), columns=columns, dtype="int64").sort_index()
+
+    def derivative_overview(self) -> pd.DataFrame:
+        """Count the derivatives: subjects, files and bytes of each, and whether it has a description.
+
+        Lists ``derivatives/`` whole. Derivatives of derivatives have a row of their own, named ``qsiprep/dlqc``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a derivative, sorted by name: ``subjects``, ``files``, ``bytes``, ``is_described``.
+        """
+        import pandas as pd
+
+        found = derivative_overview(self)
+        rows = [(len(one.subjects), one.files, one.bytes, one.is_described) for one in found]
+        names = pd.Index([one.name for one in found], name="derivative", dtype="object")
+        return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
 
     def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
         """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""

@@ -70,6 +70,7 @@ def command(
             target,
             derivatives=chosen.derivatives,
             suffix=chosen.suffix,
+            **chosen.asked,
             overwrite=overwrite,
             n_jobs=jobs,
             verify=verify,
