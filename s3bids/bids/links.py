@@ -93,7 +93,7 @@ def fieldmap_rows(
     fieldmaps = [row for row in images if table.folder(row).datatype == "fmap"]
     metadata = _Metadata(sidecars, read)
     metadata.load([*fieldmaps, *chosen])
-    paths = {path_of(row) for row in chosen} | {table.folder(row).recording or "" for row in chosen}
+    paths = {path_of(row) for row in chosen} | {place for row in chosen if (place := table.folder(row).recording)}
     found = {row for row in fieldmaps if _is_for(table, row, metadata.of(row), paths)}
     sources = {(_owner(table, row), word) for row in chosen for word in _words(metadata.of(row).get("B0FieldSource"))}
     if sources:

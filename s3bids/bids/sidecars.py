@@ -54,7 +54,7 @@ _FREE: dict[str, frozenset[str]] = {
 _NO_DATA = frozenset({*_OF_ALL, "channels", "coordsystem", "description", "participants", "samples"})
 #: Companions that are JSON files themselves.
 _JSON_COMPANIONS = frozenset({"coordsystem", "description"})
-_ALL_COMPANIONS = frozenset({"description", *_OF_ALL, *(name for names in _COMPANIONS.values() for name in names)})
+_COMPANION_SUFFIXES = frozenset(name for names in _COMPANIONS.values() for name in names)
 #: Values of ``acq`` that name files of the scanner, which all recordings of an Elekta/Neuromag system need.
 _MEG_FILES = ("calibration", "crosstalk")
 #: Extensions of files that are one recording if they have one stem.
@@ -141,9 +141,11 @@ class Sidecars:
         role = self._roles[table.kind_of[row]]
         found: list[int] = []
         for folder in table.levels(table.folder_of[row]):
-            applicable = self._level(folder).metadata_of(role, table.folder(row))
+            applicable = set(self._level(folder).metadata_of(role, table.folder(row)))
             rows = self._rows_of(folder)
-            found += sorted(rows[n] for n in applicable if table.kinds[n].extension == ".json" and rows[n] != row)
+            # BIDS allows one at each level. Where there are more, the one that says most counts most.
+            order = sorted(applicable, key=lambda kind: (-len(table.kinds[kind].entities), rows[kind]))
+            found += [rows[n] for n in order if table.kinds[n].extension == ".json" and rows[n] != row]
         return found[::-1]
 
     def _needed_in(self, folder: int, kinds: set[int]) -> Iterator[int]:
@@ -153,7 +155,7 @@ class Sidecars:
         levels = [number for number in table.levels(folder) if number == folder or self._level(number).is_useful]
         contents = tuple(id(self._level(number)) for number in levels)
         place = table.folders[folder]
-        has_own = any(self._level(number).has_own for number in levels)
+        has_own = any(self._level(n).has_own for n in levels) or any(self._roles[kind].has_own for kind in kinds)
         labels = (place.subject_label, place.session_label) if has_own else ()
         key = (contents, frozenset(kinds), labels)
         answer = self._answers.get(key)
@@ -236,14 +238,22 @@ class _Role:
         indices = schema.index_entities()
         self.entities = tuple((name, _index(value) if name in indices else value) for name, value in kind.entities)
         self.is_metadata = kind.extension in METADATA
-        # The JSON file of a companion comes with the companion, if there is one.
-        self.is_companion = kind.suffix in (_JSON_COMPANIONS if kind.extension == ".json" else _ALL_COMPANIONS)
+        self.is_companion = _is_companion(kind)
         self.extensions = next((names for names in _SETS if kind.extension in names), frozenset[str]())
         self.is_scanner_file = kind.suffix == "meg" and kind.get("acq") in _MEG_FILES
         self.is_candidate = self.is_metadata or self.is_companion or bool(self.extensions) or self.is_scanner_file
         #: True if its name has a subject or session that its folder does not say.
         self.has_own = any(name in ("sub", "ses") for name, _ in kind.entities)
         self.wanted = _companion_suffixes(kind)
+
+
+def _is_companion(kind: Kind) -> bool:
+    if kind.extension == ".json":
+        # The JSON file of a companion comes with the companion, if there is one.
+        return kind.suffix in _JSON_COMPANIONS
+    if kind.suffix in _OF_ALL:
+        return kind.extension in (".tsv", ".tsv.gz")
+    return kind.suffix in _COMPANION_SUFFIXES
 
 
 def _index(value: str) -> str:
@@ -304,9 +314,9 @@ class _Level:
         """Give the kinds here that a file in this folder or below needs."""
         yield from self.metadata_of(role, place)
         if role.wanted:
-            for suffix in role.wanted & self._companions.keys():
+            for suffix in role.wanted & self._companions.keys() if not role.has_own else ():
                 yield from self._matching(self._companions[suffix], role)
-            for number in self._own:
+            for number in self._unusual(role):
                 other = self._roles[number]
                 if other.is_companion and other.kind.suffix in role.wanted and _applies(other, role, place):
                     yield number
@@ -322,12 +332,16 @@ class _Level:
     def metadata_of(self, role: _Role, place: Folder) -> Iterator[int]:
         """Give the metadata files here that apply to a file in this folder or below."""
         suffix = role.kind.suffix
-        if suffix in self._metadata:
+        if suffix in self._metadata and not role.has_own:
             yield from self._matching(self._metadata[suffix], role)
-        for number in self._own:
+        for number in self._unusual(role):
             other = self._roles[number]
             if other.is_metadata and other.kind.suffix == suffix and _applies(other, role, place, free=False):
                 yield number
+
+    def _unusual(self, role: _Role) -> Iterable[int]:
+        """Give the files whose whole names have to be compared with that of a file."""
+        return self._roles if role.has_own else self._own
 
     def _matching(self, groups: _Groups, role: _Role) -> Iterator[int]:
         kind = role.kind

@@ -132,11 +132,11 @@ def trim_table(data: bytes, columns: tuple[str, ...], keep: Callable[[str], bool
     if column is None:
         return data
     kept = [written for _, written in records[: header + 1]]
-    # A row that is too short, as a blank line is, has no cell to decide by.
+    # A blank line is no row, and a row that is too short has no cell to decide by.
     kept += [
         written
         for cells, written in records[header + 1 :]
-        if len(cells) <= column or keep(_as_text(cells[column]).strip())
+        if len(cells) <= column or not any(map(str.strip, cells)) or keep(_as_text(cells[column]).strip())
     ]
     return "".join(kept).encode("latin-1")
 

@@ -200,12 +200,18 @@ class _Builder:
 
     def add_kind(self, way: int, rest: str) -> int:
         read = parse(rest)
+        has_subject, has_session = way in (0, 1), way in (0, 2)
+        # If a name has an entity twice, the first counts.
+        first = dict(reversed(read.entities))
+        for name, is_said in (("sub", has_subject), ("ses", has_session)):
+            if is_said:
+                first.pop(name, None)
         kind = Kind(
-            entities=tuple(sorted(read.entities)),
+            entities=tuple(sorted(first.items())),
             suffix=read.suffix,
             extension=read.extension,
-            has_subject=way in (0, 1),
-            has_session=way in (0, 2),
+            has_subject=has_subject,
+            has_session=has_session,
             # A recording that is a folder is given with its slash, and has the stem of its sidecars.
             stem=rest.removesuffix("/").removesuffix(read.extension.removesuffix("/")),
         )
