@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -166,4 +167,6 @@ def _plain(value: object) -> Any:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
+    if isinstance(value, re.Pattern):
+        return f"re:{value.pattern}"
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -120,6 +120,18 @@ class HBNSite(S3BIDSStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the chosen subjects; see :meth:`S3BIDSStudy.download` for the arguments.
 
@@ -137,6 +149,18 @@ class HBNSite(S3BIDSStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+            require=require,
         )
 
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:

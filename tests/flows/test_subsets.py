@@ -128,7 +128,9 @@ def test_pybids_reads_the_same_metadata_in_many_subsets(name, seed, bids_example
 
 def test_the_metadata_compared_are_not_empty(bids_examples):
     """If pybids read nothing, all the tests above would pass."""
-    read = [metadata for name in ("ds114", "7t_trt", "pet001") for metadata in metadata_of(bids_examples / name).values()]
+    read = [
+        metadata for name in ("ds114", "7t_trt", "pet001") for metadata in metadata_of(bids_examples / name).values()
+    ]
     assert sum(bool(metadata) for metadata in read) > 100
 
 
