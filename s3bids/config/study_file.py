@@ -226,7 +226,7 @@ def _prepared(document: Document) -> dict[str, Any]:
         values["derivatives"] = ("*",) if derivatives == "all" else (derivatives,)
     if isinstance(values.get("local_root"), str):
         values["local_root"] = str(document.path.absolute().parent / values["local_root"])
-    if str(values.get("participants")).lower() == "none":
+    if str(values.get("participants", "")).lower() == "none":
         values["participants"] = ""
     if "class" in values:
         values["study_class"] = values.pop("class")

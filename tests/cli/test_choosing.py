@@ -32,13 +32,16 @@ REST = {"sub-01/func/sub-01_task-rest_bold.nii.gz", "task-rest_bold.json"}
         (["--where", "age < 10", "--filter", "suffix=bold", "--exclude", "*faces*"], REST),
         (["--subjects", "01", "--filter", "task=re:^re"], REST),
         (["--subjects", "01", "--filter", "suffix=bold,events", "--filter", "task=rest", "--require", "T1w,dwi"], REST),
-        (["--filter", "suffix=T1w", "--subjects", "01", "--no-sidecars"], {f"sub-01/anat/sub-01_T1w.{e}" for e in ("json", "nii.gz")}),
+        (
+            ["--filter", "suffix=T1w", "--subjects", "01", "--no-sidecars"],
+            {f"sub-01/anat/sub-01_T1w.{e}" for e in ("json", "nii.gz")},
+        ),
         (
             ["--filter", "suffix=bold", "--filter", "task=rest", "--subjects", "01", "--with-fieldmaps"],
             REST | {f"sub-01/fmap/sub-01_dir-{d}_epi.{e}" for d in ("AP", "PA") for e in ("json", "nii.gz")},
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_asked_for_comes(run, url, work, files_of, arguments, expected):
     run("download", url, "out", *arguments, code=0)
     assert chosen(files_of, work) == expected

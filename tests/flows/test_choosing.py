@@ -344,7 +344,7 @@ def test_the_participant_table_may_lie_elsewhere(by_params):
     assert by_params.study(participants=place).cohort(where="age > 8") == ["sub-2"]
     with pytest.raises(ObjectNotFoundError, match="has no participant table"):
         by_params.study(participants="").cohort(where="age > 8")
-    with pytest.raises(ObjectNotFoundError, match="has no derivatives/z/participants.tsv"):
+    with pytest.raises(ObjectNotFoundError, match=r"has no derivatives/z/participants\.tsv"):
         by_params.study(participants="derivatives/z/participants.tsv").cohort(where="age > 8")
 
 
@@ -402,3 +402,25 @@ def test_a_study_of_one_s3_derivative_is_filtered_as_raw_data_are(by_params, out
     report = study.download_dataset(out, filters={"suffix": "dseg"})
     assert set(tree(out)) == {"desc-x_dseg.tsv", "sub-1/anat/sub-1_desc-x_dseg.nii.gz", "dataset_description.json"}
     assert report.written_files == ("dataset_description.json",)
+
+
+# What subjects have
+
+
+def test_coverage_counts_what_the_chosen_subjects_have(local_study):
+    found = local_study.study(subjects=["10", "01"]).coverage()
+    assert list(found.index) == ["sub-01", "sub-10"]
+    assert list(found.columns) == ["anat/T1w", "dwi/dwi", "fmap/epi", "func/bold", "func/events"]
+    assert found.loc["sub-10"].to_dict() == {
+        "anat/T1w": 1,
+        "dwi/dwi": 1,
+        "fmap/epi": 2,
+        "func/bold": 2,
+        "func/events": 1,
+    }
+
+
+def test_coverage_lists_the_chosen_subjects_alone(counted_study, counted, proxy):
+    counted.study(subjects=["01"]).coverage()
+    assert listed(proxy) == {"ds/", "ds/sub-01/"}
+    assert proxy.counts()["get"] == 0

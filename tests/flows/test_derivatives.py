@@ -15,7 +15,7 @@ from s3bids.transfer.manifest import read_notes
 NESTED = {
     "README": "x",
     "dataset_description.json": '{"Name": "x", "BIDSVersion": "1.10.0"}',
-    "derivatives/afq/dataset_description.json": '{"Name": "afq", "BIDSVersion": "1.10.0", "GeneratedBy": [{"Name": "afq"}]}',
+    "derivatives/afq/dataset_description.json": '{"Name": "afq", "BIDSVersion": "1.4.0", "DatasetType": "raw"}',
     "derivatives/afq/sub-1/dwi/sub-1_desc-x_dwi.nii.gz": "1",
     "derivatives/loose.txt": "x",
     "derivatives/qsiprep/derivatives/dlqc/sub-1/dwi/sub-1_desc-qc_dwi.json": "{}",

@@ -54,7 +54,7 @@ def nothing_is_read(rows):
 
 READING = Reading(
     json=lambda rows: {row: {"IntendedFor": "func/sub-1_task-rest_bold.nii.gz"} for row in rows if "epi" in PATHS[row]},
-    tables=lambda rows: {row: b"stim_file\na.png\n" for row in rows},
+    tables=lambda rows: dict.fromkeys(rows, b"stim_file\na.png\n"),
 )
 NO_READING = Reading(json=nothing_is_read, tables=nothing_is_read)
 
@@ -75,22 +75,46 @@ def choose(
             {"filters": {"task": "rest", "suffix": "bold"}, "with_fieldmaps": True},
             ESSENTIAL | BOLD | {"sub-1/fmap/sub-1_epi.json", "sub-1/fmap/sub-1_epi.nii.gz"},
         ),
-        ({"filters": {"suffix": "T1w"}, "with_sidecars": False}, {"sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz"}),
+        (
+            {"filters": {"suffix": "T1w"}, "with_sidecars": False},
+            {"sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz"},
+        ),
         (
             {"filters": {"suffix": "dseg", "subject": "1"}},
             {p for p in PATHS if p.startswith(("derivatives/d/sub-1", "derivatives/d/d"))},
         ),
-        ({"include": ["*_T1w.nii.gz"], "exclude": ["sub-2", "README"]}, ESSENTIAL - {"README"} | {"sub-1/anat/sub-1_T1w.nii.gz"}),
+        (
+            {"include": ["*_T1w.nii.gz"], "exclude": ["sub-2", "README"]},
+            ESSENTIAL - {"README"} | {"sub-1/anat/sub-1_T1w.nii.gz"},
+        ),
         ({"include": "phenotype/*", "with_sidecars": False}, {"phenotype/ace.tsv"}),
-        ({"include": ["code/", "sub-2/anat/*"], "with_sidecars": False}, {"code/run.py", "sub-2/anat/sub-2_T1w.nii.gz"}),
-        ({"exclude": ["*.nii.gz", "derivatives/"], "with_sidecars": False}, {"sub-1.html", "sub-1/fmap/sub-1_epi.json", "sub-1/func/sub-1_task-rest_events.tsv"}),
-        ({"filters": {"suffix": "bold"}, "include": ["sub-2/"], "with_sidecars": False}, {"sub-2/func/sub-2_task-nap_bold.nii.gz"}),
-        ({"suffix": "_T1w.nii.gz", "with_sidecars": False}, {"sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz"}),
-        ({"subjects": ["sub-2"], "exclude": "derivatives", "with_sidecars": True}, ESSENTIAL | {"sub-2/anat/sub-2_T1w.nii.gz", "sub-2/func/sub-2_task-nap_bold.nii.gz", "task-nap_bold.json"}),
+        (
+            {"include": ["code/", "sub-2/anat/*"], "with_sidecars": False},
+            {"code/run.py", "sub-2/anat/sub-2_T1w.nii.gz"},
+        ),
+        (
+            {"exclude": ["*.nii.gz", "derivatives/"], "with_sidecars": False},
+            {"sub-1.html", "sub-1/fmap/sub-1_epi.json", "sub-1/func/sub-1_task-rest_events.tsv"},
+        ),
+        (
+            {"filters": {"suffix": "bold"}, "include": ["sub-2/"], "with_sidecars": False},
+            {"sub-2/func/sub-2_task-nap_bold.nii.gz"},
+        ),
+        (
+            {"suffix": "_T1w.nii.gz", "with_sidecars": False},
+            {"sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz"},
+        ),
+        (
+            {"subjects": ["sub-2"], "exclude": "derivatives", "with_sidecars": True},
+            ESSENTIAL | {"sub-2/anat/sub-2_T1w.nii.gz", "sub-2/func/sub-2_task-nap_bold.nii.gz", "task-nap_bold.json"},
+        ),
         ({"subjects": ["sub-1"], "include": "*.html", "with_sidecars": False}, {"sub-1.html"}),
-        ({"paths": ["code/run.py", "sub-1/anat/sub-1_T1w.nii.gz"], "with_sidecars": False}, {"code/run.py", "sub-1/anat/sub-1_T1w.nii.gz"}),
+        (
+            {"paths": ["code/run.py", "sub-1/anat/sub-1_T1w.nii.gz"], "with_sidecars": False},
+            {"code/run.py", "sub-1/anat/sub-1_T1w.nii.gz"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_asked_for_is_chosen_with_what_it_needs(asked, expected):
     assert choose(**asked) == expected
 
