@@ -53,19 +53,20 @@ class Finish:
         report = replace(report, skipped=report.skipped + len(self.held.originals))
         if report.dry_run:
             return report
-        trimmed: tuple[str, ...] = ()
-        if self.trims:
-            conflicts = {conflict.target for conflict in report.conflicting_files}
-            here = self.present(report)
-            keys = enumerate(self.catalog.keys)
-            targets = {self.catalog.path(row) for row, key in keys if key in here} - conflicts
-            trimming = Trimming(self.directory, self.location, self.catalog, self.held.originals)
-            trimmed = trimming.trim(targets)
-        written = [path for path, name in self.undescribed.items() if self._describe(path, name)]
-        self._record(report)
+        with _records(self.directory) as manifest:
+            trimmed = self._trim(report, manifest) if self.trims else ()
+            written = [path for path, name in self.undescribed.items() if self._describe(path, name, manifest)]
+            self._record(report, manifest)
         return replace(report, trimmed_files=trimmed, written_files=(*report.written_files, *written))
 
-    def _describe(self, path: str, name: str) -> bool:
+    def _trim(self, report: DownloadReport, manifest: ManifestWriter) -> tuple[str, ...]:
+        """Cut down what is here and ours."""
+        here = self.present(report)
+        conflicts = {conflict.target for conflict in report.conflicting_files}
+        targets = {self.catalog.path(row) for row, key in enumerate(self.catalog.keys) if key in here} - conflicts
+        return Trimming(self.directory, self.location, self.catalog, self.held.originals).trim(targets, manifest)
+
+    def _describe(self, path: str, name: str, manifest: ManifestWriter) -> bool:
         """Write the description of a derivative, if its directory is here and nothing describes it."""
         if not (self.directory / path).parent.is_dir():
             return False
@@ -76,15 +77,15 @@ class Finish:
             # The name of the pipeline must be a part of the directory's name, and more is not known.
             "GeneratedBy": [{"Name": name}],
         }
-        return write_description(self.directory, path, content)
+        return _write(self.directory, path, content, manifest)
 
-    def _record(self, report: DownloadReport) -> None:
+    def _record(self, report: DownloadReport, manifest: ManifestWriter) -> None:
         """Record what was asked for, once for each choice that brought something."""
         if not self.asked or not report.fetched:
             return
         latest = read_notes(self.directory, "chosen")[-1:]
         if not latest or any(latest[0].get(name) != value for name, value in self.asked.items()):
-            note(self.directory, "chosen", self.asked)
+            manifest.note("chosen", self.asked)
 
 
 def write_description(directory: Path, path: str, content: Mapping[str, Any]) -> bool:
@@ -95,18 +96,22 @@ def write_description(directory: Path, path: str, content: Mapping[str, Any]) ->
     bool
         Whether it was written.
     """
+    with _records(directory) as manifest:
+        return _write(directory, path, content, manifest)
+
+
+def _write(directory: Path, path: str, content: Mapping[str, Any], manifest: ManifestWriter) -> bool:
     if os.path.lexists(directory / path):
         return False
     write_json(directory / path, dict(content))
-    note(directory, "described", {"target": path, "reason": "the study has none", "content": dict(content)})
+    manifest.note("described", {"target": path, "reason": "the study has none", "content": dict(content)})
     return True
 
 
-def note(directory: Path, event: str, fields: Mapping[str, Any]) -> None:
-    """Add one line to the manifest."""
-    run = f"{event}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-    with ManifestWriter(directory, writer_name(run), now=time.time) as manifest:
-        manifest.note(event, fields)
+def _records(directory: Path) -> ManifestWriter:
+    """Open a manifest of this run; its file is made with the first record."""
+    run = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime()) + f"-{os.urandom(3).hex()}"
+    return ManifestWriter(directory, writer_name(run), now=time.time)
 
 
-__all__ = ["BIDS_VERSION", "Finish", "Held", "hold_back", "note", "write_description"]
+__all__ = ["BIDS_VERSION", "Finish", "Held", "hold_back", "write_description"]

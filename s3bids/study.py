@@ -59,6 +59,8 @@ class S3BIDSStudy(ListedStudy):
     layout
         ``nested`` (``derivatives/<pipeline>/sub-X``), ``subject-first`` (``derivatives/sub-X/<pipeline>``) or
         ``standalone`` (the root is itself one derivative).
+    participants
+        The path of the participant table, relative to the root; ``""`` if there is none.
 
     Raises
     ------

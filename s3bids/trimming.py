@@ -10,15 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .bids.subsets import kind_of, trimmed
 from .storage.files import atomic_file
-from .transfer.engine import writer_name
-from .transfer.manifest import ManifestWriter, Record, is_safe, read_notes, read_records
+from .transfer.manifest import Record, is_safe, read_notes, read_records
 from .transfer.verify import etag_md5
 
 if TYPE_CHECKING:
@@ -27,8 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .catalog import Catalog
+    from .transfer.manifest import ManifestWriter
 
 _EVENT = "trimmed"
+#: Largest file, in bytes, that is looked into: no table of subjects and no sidecar comes near it.
+_MOST_BYTES = 64 * 1024 * 1024
 #: What the manifest says of a file that is not as the object is.
 CHECK = "trimmed"
 
@@ -130,15 +131,16 @@ class Trimming:
     #: All that is wanted here, also what was held back.
     catalog: Catalog
     originals: Mapping[str, Original]
-    now: Callable[[], float] = time.time
 
-    def trim(self, targets: set[str]) -> tuple[str, ...]:
+    def trim(self, targets: set[str], manifest: ManifestWriter) -> tuple[str, ...]:
         """Cut files down to what is there or wanted.
 
         Parameters
         ----------
         targets
             The files that are here and complete: no failures, and no conflicts, which are somebody's own.
+        manifest
+            Gets the originals.
 
         Returns
         -------
@@ -154,11 +156,8 @@ class Trimming:
             # Rows of tables and links are input from outside.
             return is_safe(path) and (self.directory / path).exists()
 
-        run = time.strftime("trimmed-%Y%m%dT%H%M%S", time.gmtime(self.now()))
-        with ManifestWriter(self.directory, writer_name(run), now=self.now) as manifest:
-            rows = range(len(self.catalog))
-            cut = [self.catalog.path(row) for row in rows if self._trim_row(row, targets, is_there, manifest)]
-        return tuple(sorted(cut))
+        rows = range(len(self.catalog))
+        return tuple(sorted(self.catalog.path(row) for row in rows if self._trim_row(row, targets, is_there, manifest)))
 
     def _trim_row(self, row: int, targets: set[str], is_there: Callable[[str], bool], manifest: ManifestWriter) -> bool:
         """Cut one file down; say whether it differs from its object now."""
@@ -169,7 +168,7 @@ class Trimming:
         if kind_of(path) is None:
             return False
         file, original = self.directory / target, self.originals.get(target)
-        if original is None and target not in targets:
+        if original is None and (target not in targets or self.catalog.sizes[row] > _MOST_BYTES):
             return False
         before = file.read_bytes()
         whole = before if original is None else original.content

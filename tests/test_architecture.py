@@ -32,7 +32,17 @@ ROOM_OF = {
     "neuro": "neuro",
     **dict.fromkeys(
         (
-            *("study", "listed_study", "subject", "dataset", "downloading", "narrowing", "finishing", "trimming"),
+            *(
+                "study",
+                "listed_study",
+                "subject",
+                "dataset",
+                "downloading",
+                "narrowing",
+                "finishing",
+                "trimming",
+                "overview",
+            ),
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
