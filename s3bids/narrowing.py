@@ -118,7 +118,7 @@ class _Narrowing:
         wanted = replace(selection, subjects=tuple(ids))
         rows = chosen_rows(catalog, wanted, choice, self._reading(catalog), keys=keys, table=table)
         chosen = set(rows)
-        left_out = any(folder not in chosen for folder in range(len(table)) if table.subject(folder) is not None)
+        left_out = any(row not in chosen for row in range(len(table)) if table.subject(row) is not None)
         return Narrowed(
             catalog.take(rows),
             tuple(ids),
