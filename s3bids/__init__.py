@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .study import S3BIDSStudy
     from .subject import S3BIDSSubject
     from .transfer.report import DownloadReport
+    from .verification import verify_directory
 
 __version__ = "0.2.0"
 
@@ -52,6 +53,7 @@ _PLACES = {
     "s3fs_nifti_read": "neuro.nifti",
     "s3fs_nifti_write": "neuro.nifti",
     "to_bids_description": "legacy",
+    "verify_directory": "verification",
     "write_json": "neuro.json",
 }
 
@@ -77,6 +79,7 @@ __all__ = [
     "s3fs_nifti_read",
     "s3fs_nifti_write",
     "to_bids_description",
+    "verify_directory",
     "write_json",
 ]
 

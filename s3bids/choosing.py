@@ -158,7 +158,7 @@ def chosen_rows(
     ConfigError
         If nothing is chosen: says which condition left nothing, and what there is that is near.
     """
-    found = name_table(map(catalog.path, range(len(catalog))), catalog.layout) if table is None else table
+    found = name_table(catalog.paths, catalog.layout) if table is None else table
     chooser = _Chooser(catalog, selection, choice, found)
     chosen = chooser.chosen(keys)
     asked = set(chosen) | chooser.of_the_study()

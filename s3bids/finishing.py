@@ -7,21 +7,36 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .catalog import Catalog
 from .downloading import files_present
 from .neuro.json import write_json
 from .transfer.engine import writer_name
 from .transfer.manifest import ManifestWriter, read_notes
-from .trimming import Held, Trimming, hold_back
+from .trimming import Original, Trimming, hold_back
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from .catalog import Catalog
     from .transfer.report import DownloadReport
 
 #: The version that a written description names; validators know all up to theirs.
 BIDS_VERSION = "1.10.0"
+
+
+@dataclass(frozen=True)
+class After:
+    """What is wanted of a directory after the transfer."""
+
+    #: Whether tables and links are to be cut down.
+    trims: bool = False
+    #: Descriptions that the study lacks: path -> name of the derivative.
+    undescribed: Mapping[str, str] = field(default_factory=dict)
+    #: What was asked for, for the record.
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+
+NOTHING_AFTER = After()
 
 
 @dataclass(frozen=True)
@@ -31,31 +46,27 @@ class Finish:
     directory: Path
     #: Where the objects are, such as ``s3://bucket``.
     location: str
-    #: All that is wanted in the directory.
-    catalog: Catalog
-    #: Of that, what the manifest has already.
-    held: Held
-    #: Whether tables and links are to be cut down.
-    trims: bool = False
-    #: Descriptions that the study lacks: path -> name of the derivative.
-    undescribed: Mapping[str, str] = field(default_factory=dict)
-    #: What was asked for, for the record.
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    #: All that is wanted in the directory; it may still be coming.
+    parts: list[Catalog]
+    #: Of that, what the manifest has already: target -> original.
+    held: Mapping[str, Original]
+    after: After
 
     def present(self, report: DownloadReport) -> dict[str, str]:
         """Give the files that are on disk: key -> absolute path."""
-        known = self.held.originals.items()
-        held = {original.key: str(self.directory / target) for target, original in known}
-        return {**files_present(report, self.directory), **({} if report.dry_run else held)}
+        if report.dry_run:
+            return {}
+        held = {original.key: str(self.directory / target) for target, original in self.held.items()}
+        return {**files_present(report, self.directory), **held}
 
     def __call__(self, report: DownloadReport) -> DownloadReport:
         """Do it, and give the report with what was done; a dry run does nothing."""
-        report = replace(report, skipped=report.skipped + len(self.held.originals))
+        report = replace(report, skipped=report.skipped + len(self.held))
         if report.dry_run:
             return report
         with _records(self.directory) as manifest:
-            trimmed = self._trim(report, manifest) if self.trims else ()
-            written = [path for path, name in self.undescribed.items() if self._describe(path, name, manifest)]
+            trimmed = self._trim(report, manifest) if self.after.trims else ()
+            written = [path for path, name in self.after.undescribed.items() if self._describe(path, name, manifest)]
             self._record(report, manifest)
         return replace(report, trimmed_files=trimmed, written_files=(*report.written_files, *written))
 
@@ -63,8 +74,9 @@ class Finish:
         """Cut down what is here and ours."""
         here = self.present(report)
         conflicts = {conflict.target for conflict in report.conflicting_files}
-        targets = {self.catalog.path(row) for row, key in enumerate(self.catalog.keys) if key in here} - conflicts
-        return Trimming(self.directory, self.location, self.catalog, self.held.originals).trim(targets, manifest)
+        [catalog] = self.parts
+        targets = {path for path, key in zip(catalog.paths, catalog.keys, strict=True) if key in here} - conflicts
+        return Trimming(self.directory, self.location, catalog, self.held).trim(targets, manifest)
 
     def _describe(self, path: str, name: str, manifest: ManifestWriter) -> bool:
         """Write the description of a derivative, if its directory is here and nothing describes it."""
@@ -81,11 +93,30 @@ class Finish:
 
     def _record(self, report: DownloadReport, manifest: ManifestWriter) -> None:
         """Record what was asked for, once for each choice that brought something."""
-        if not self.asked or not report.fetched:
+        asked = self.after.asked
+        if not asked or not report.fetched:
             return
         latest = read_notes(self.directory, "chosen")[-1:]
-        if not latest or any(latest[0].get(name) != value for name, value in self.asked.items()):
-            manifest.note("chosen", self.asked)
+        if not latest or any(latest[0].get(name) != value for name, value in asked.items()):
+            manifest.note("chosen", asked)
+
+
+def begin(
+    parts: Catalog | Iterable[Catalog], came: list[Catalog], directory: Path, location: str, after: After
+) -> tuple[Catalog | Iterable[Catalog], Finish]:
+    """Find out what need not be transferred, and what is to be done after the transfer.
+
+    Parameters
+    ----------
+    parts
+        What is wanted.
+    came
+        The same; where it comes in parts, those that have come so far.
+    """
+    held: dict[str, Original] = {}
+    if after.trims and isinstance(parts, Catalog):
+        parts, held = hold_back(parts, directory, location)
+    return parts, Finish(directory, location, came, held, after)
 
 
 def write_description(directory: Path, path: str, content: Mapping[str, Any]) -> bool:
@@ -104,7 +135,7 @@ def _write(directory: Path, path: str, content: Mapping[str, Any], manifest: Man
     if os.path.lexists(directory / path):
         return False
     write_json(directory / path, dict(content))
-    manifest.note("described", {"target": path, "reason": "the study has none", "content": dict(content)})
+    manifest.note("made", {"target": path, "reason": "the study has none", "content": dict(content)})
     return True
 
 
@@ -114,4 +145,4 @@ def _records(directory: Path) -> ManifestWriter:
     return ManifestWriter(directory, writer_name(run), now=time.time)
 
 
-__all__ = ["BIDS_VERSION", "Finish", "Held", "hold_back", "write_description"]
+__all__ = ["BIDS_VERSION", "NOTHING_AFTER", "After", "Finish", "begin", "write_description"]

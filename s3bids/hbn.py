@@ -120,6 +120,7 @@ class HBNSite(S3BIDSStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -161,13 +162,14 @@ class HBNSite(S3BIDSStudy):
             with_fieldmaps=with_fieldmaps,
             valid_subset=valid_subset,
             require=require,
+            retry_failed=retry_failed,
         )
 
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
         """Describe the site as well, where nothing does."""
         report = super()._finish(finish, report, subjects)
         # Only a download of the site describes it, not one of a single subject.
-        if report.dry_run or not (finish.asked or subjects is self.subjects):
+        if report.dry_run or not (finish.after.asked or subjects is self.subjects):
             return report
         description = {
             "Name": f"HBN Study, {self.site}",

@@ -86,7 +86,7 @@ def cohort(study: ListedStudy, choice: Choosing, subjects: Sequence[str]) -> lis
     ids = filtered_subjects(choice.filters, narrowing.queried(subjects))
     if choice.require:
         catalog = study._data_set.subject_catalog(ids, ())
-        ids = narrowing.complete(name_table(map(catalog.path, range(len(catalog))), catalog.layout), ids)
+        ids = narrowing.complete(name_table(catalog.paths, catalog.layout), ids)
     return narrowing.drawn(ids)
 
 
@@ -112,7 +112,7 @@ class _Narrowing:
         catalog = self._listed(replace(selection, subjects=tuple(ids)), keys or ())
         if must_match:
             require_matches(catalog, replace(selection, suffix=None))
-        table = name_table(map(catalog.path, range(len(catalog))), catalog.layout)
+        table = name_table(catalog.paths, catalog.layout)
         if choice.require:
             ids = self.drawn(self.complete(table, ids))
         wanted = replace(selection, subjects=tuple(ids))
@@ -194,7 +194,8 @@ class _Narrowing:
         elsewhere = sorted(self._elsewhere(keys)) if root != ALL else []
         if not elsewhere:
             return catalog
-        return joined(catalog, list_catalog(study.storage, study.s3_prefix, elsewhere, layout=study.layout))
+        others = list_catalog(study.storage, study.s3_prefix, elsewhere, layout=study.layout)
+        return joined([catalog, others], study.s3_prefix, study.layout)
 
     def _elsewhere(self, keys: Sequence[str]) -> set[str]:
         """Give directories that belong to no subject, and in which files are wanted."""
@@ -276,11 +277,10 @@ def undescribed(catalog: Catalog, names: set[str | None], prefix: str) -> dict[s
         wanted["dataset_description.json"] = prefix.rpartition("/")[2] or "derivative"
     if not wanted:
         return {}
-    there = {catalog.path(index) for index in range(len(catalog))}
+    there = set(catalog.paths)
     return {path: name for path, name in wanted.items() if path not in there}
 
 
 def undescribed_in(catalog: Catalog, prefix: str) -> dict[str, str]:
     """As :func:`undescribed`, for all derivatives of a catalog."""
-    names = {catalog.layout.place(catalog.path(index)).derivative for index in range(len(catalog))}
-    return undescribed(catalog, names, prefix)
+    return undescribed(catalog, {*catalog.derivatives}, prefix)

@@ -32,7 +32,7 @@ class DerivativeOverview:
 def study_coverage(study: ListedStudy, subjects: Sequence[str]) -> Coverage:
     """Count the raw recordings of subjects by datatype and suffix: one listing a subject."""
     catalog = study._data_set.subject_catalog(subjects, ())
-    return coverage(name_table(map(catalog.path, range(len(catalog))), catalog.layout), subjects)
+    return coverage(name_table(catalog.paths, catalog.layout), subjects)
 
 
 def derivative_overview(study: ListedStudy) -> list[DerivativeOverview]:
@@ -40,8 +40,7 @@ def derivative_overview(study: ListedStudy) -> list[DerivativeOverview]:
     catalog = list_catalog(study.storage, study.s3_prefix, [f"{DERIVATIVES}/"], layout=study.layout)
     found: dict[str, DerivativeOverview] = {}
     paths = set()
-    for index in range(len(catalog)):
-        path = catalog.path(index)
+    for index, path in enumerate(catalog.paths):
         place = catalog.layout.place(path)
         paths.add(path)
         if not place.derivative:

@@ -5,28 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .catalog import Catalog
 from .choice import Choosing, choosing
 from .downloading import check_directory_argument, check_flags, check_options, execute
-from .errors import DownloadError
-from .finishing import Finish, Held, hold_back
+from .errors import ConfigError, DownloadError
+from .finishing import NOTHING_AFTER, After, Finish, begin
 from .listed_study import ListedStudy
 from .narrowing import narrow, undescribed_in
+from .retry_failed import find_failed
 from .selection import ALL, FILES, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
 
-    from .catalog import Catalog
     from .subject import S3BIDSSubject
     from .transfer.download import Options
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport
+    from .transfer.report import DownloadReport, Failure
 
 DESCRIPTION = "dataset_description.json"
 
@@ -98,6 +99,7 @@ class S3BIDSStudy(ListedStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -142,6 +144,10 @@ class S3BIDSStudy(ListedStudy):
             manifest).
         dry_run
             Fetch and write nothing; the report's `plan` says what would be done.
+        retry_failed
+            Bring only what could not be downloaded to the directory, as its manifest has it. The chosen subjects,
+            `include_derivs` and `suffix` narrow that further; `include_modality_agnostic` and a False for
+            `include_derivs` do not. What an interrupted run did not come to has not failed: that takes a plain run.
         filters, where, sample, balance, random_seed, include, exclude, keys
             Which subjects and files; :func:`s3bids.choice.choosing` describes these and the following.
         with_sidecars, with_fieldmaps, valid_subset, require
@@ -160,6 +166,8 @@ class S3BIDSStudy(ListedStudy):
             If the directory is a file or cannot be written; nothing was fetched.
         ConfigError
             If an argument makes no sense, or nothing is chosen: says which condition left nothing.
+        ObjectNotFoundError
+            With `retry_failed`, if the directory has no manifest; nothing was fetched.
         """
         choice = choosing(
             filters=filters,
@@ -188,6 +196,7 @@ class S3BIDSStudy(ListedStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
             choice=choice,
         )
 
@@ -201,6 +210,7 @@ class S3BIDSStudy(ListedStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
         emit: Callable[[Event], None] | None = None,
         filters: object = None,
         where: str | None = None,
@@ -223,12 +233,12 @@ class S3BIDSStudy(ListedStudy):
 
         Parameters
         ----------
-        directory, suffix, overwrite, n_jobs, verify, dry_run, filters, where, sample, balance, random_seed, include
+        directory, suffix, overwrite, n_jobs, verify, dry_run, retry_failed, filters, where, sample, balance
             As in :meth:`download`.
-        exclude, keys, with_sidecars, with_fieldmaps, valid_subset, require
+        random_seed, include, exclude, keys, with_sidecars, with_fieldmaps, valid_subset, require
             As in :meth:`download`.
         derivatives
-            Derivatives to bring as well, with the files at their roots.
+            Derivatives to bring as well, with the files at their roots; as `include_derivs`.
         emit
             Told what happens, as events of :mod:`s3bids.transfer.progress`. Default: nobody is told.
 
@@ -263,11 +273,11 @@ class S3BIDSStudy(ListedStudy):
             **(what if choice.is_active else self._dataset_choice(derivatives, suffix)),
             choice=choice,
             must_match=True,
-            must_describe=True,
             overwrite=overwrite,
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
             emit=emit,
         )
 
@@ -291,55 +301,52 @@ class S3BIDSStudy(ListedStudy):
         suffix: str | None = None,
         choice: Choosing | None = None,
         must_match: bool = False,
-        must_describe: bool = False,
+        retry_failed: bool = False,
         **options: Any,
     ) -> DownloadReport:
         checked = check_options(**options)
+        check_flags(retry_failed=retry_failed)
+        if retry_failed and choice is not None and choice.is_active:
+            raise ConfigError(f"retry_failed brings what failed before; leave out {', '.join(choice.given)}")
         target = check_directory_argument(directory)
+        if retry_failed:
+            failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
+            return self._bring(failed, target, checked, str(directory), [*subjects], lost)
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
         if choice is not None and choice.is_active:
             wanted = replace(selection, subjects=tuple(self._candidates(subjects, choice)))
             narrowed = narrow(self, choice, wanted, must_match=must_match)
             chosen = self._subjects_of(narrowed.subjects)
-            trims = choice.valid_subset and narrowed.is_subset
-            asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(narrowed.subjects)}
-            return self._bring(
-                narrowed.catalog,
-                target,
-                checked,
-                str(directory),
-                chosen,
-                narrowed.undescribed,
-                trims=trims,
-                asked=asked,
-            )
-        catalog = self._catalog(subjects, selection)
-        if must_match:
-            require_matches(catalog, selection)
-        missing = undescribed_in(catalog, self.s3_prefix) if must_describe and selection.derivatives else {}
-        return self._bring(catalog, target, checked, str(directory), subjects, missing)
+            asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(chosen)}
+            after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
+            return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
+        parts = self._parts(subjects, selection)
+        after = NOTHING_AFTER
+        if must_match and isinstance(parts, Catalog):
+            require_matches(parts, selection)
+            if selection.derivatives:
+                after = After(undescribed=undescribed_in(parts, self.s3_prefix))
+        return self._bring(parts, target, checked, str(directory), subjects, after=after)
 
     def _bring(
         self,
-        catalog: Catalog,
+        parts: Catalog | Iterable[Catalog],
         target: Path,
         options: Options,
         directory: str,
         subjects: Sequence[S3BIDSSubject] = (),
-        undescribed: Mapping[str, str] | None = None,
-        *,
-        trims: bool = False,
-        asked: Mapping[str, Any] | None = None,
+        lost: Sequence[Failure] = (),
+        after: After = NOTHING_AFTER,
     ) -> DownloadReport:
-        """Download a catalog's objects, finish the directory, and note where they are."""
+        """Download a catalog, which may come in parts, and finish the directory; `lost` are known to fail."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)
-        location = self.storage.location
-        held = hold_back(catalog, target, location) if trims else Held(catalog, {})
-        finish = Finish(target, location, catalog, held, trims, undescribed or {}, asked or {})
+        came = [parts] if isinstance(parts, Catalog) else []
+        coming = parts if isinstance(parts, Catalog) else _remembered(parts, came)
+        coming, finish = begin(coming, came, target, self.storage.location, after)
         try:
-            report = execute(self.storage, held.catalog, target, options)
+            report = execute(self.storage, coming, target, options, lost)
         except DownloadError as error:
             error.report = self._finish(finish, error.report, subjects)
             raise
@@ -349,7 +356,9 @@ class S3BIDSStudy(ListedStudy):
         """Finish a directory and learn what a download has brought, also when some of it failed."""
         report = finish(report)
         if subjects and not report.dry_run:
-            note_files(subjects, finish.catalog, finish.present(report))
+            present = finish.present(report)
+            for catalog in finish.parts:
+                note_files(subjects, catalog, present)
         return report
 
     def _download_non_sub_keys(
@@ -381,4 +390,10 @@ class S3BIDSStudy(ListedStudy):
         options = check_options(overwrite=overwrite)
         target = check_directory_argument(directory)
         selection = self._selection((), (), include_derivs, (DESCRIPTION,))
-        return self._bring(self._catalog((), selection), target, options, str(directory))
+        return self._bring(self._parts((), selection), target, options, str(directory))
+
+
+def _remembered(parts: Iterable[Catalog], came: list[Catalog]) -> Iterator[Catalog]:
+    for part in parts:
+        came.append(part)
+        yield part

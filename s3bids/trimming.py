@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bids.subsets import kind_of, trimmed
 from .storage.files import atomic_file
-from .transfer.manifest import Record, is_safe, read_notes, read_records
+from .transfer.manifest import TRIMMED, Record, is_safe, read_notes, read_records
 from .transfer.verify import etag_md5
 
 if TYPE_CHECKING:
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
     from .catalog import Catalog
     from .transfer.manifest import ManifestWriter
 
-_EVENT = "trimmed"
 #: Largest file, in bytes, that is looked into: no table of subjects and no sidecar comes near it.
 _MOST_BYTES = 64 * 1024 * 1024
-#: What the manifest says of a file that is not as the object is.
-CHECK = "trimmed"
 
 
 @dataclass(frozen=True)
@@ -45,35 +42,29 @@ class Original:
     content: bytes
 
 
-@dataclass(frozen=True)
-class Held:
-    """What need not be transferred, since the manifest has it."""
-
-    #: The rest.
-    catalog: Catalog
-    #: Target -> original.
-    originals: Mapping[str, Original]
-
-
-def hold_back(catalog: Catalog, directory: Path, location: str) -> Held:
+def hold_back(catalog: Catalog, directory: Path, location: str) -> tuple[Catalog, dict[str, Original]]:
     """Take those files out of a catalog that were cut down earlier, and whose originals are on record.
 
     A file that somebody has changed since then is not among them: the transfer finds the conflict.
+
+    Returns
+    -------
+    tuple
+        The rest, and what need not be transferred: target -> original.
     """
-    notes = read_notes(directory, _EVENT)
+    notes = read_notes(directory, TRIMMED)
     if not notes:
-        return Held(catalog, {})
+        return catalog, {}
     records = read_records(directory)
     known = _originals(notes, records, location)
     held, rows = {}, []
-    for row in range(len(catalog)):
-        target = catalog.path(row)
+    for row, target in enumerate(catalog.paths):
         original = known.get(target)
         if original is None or not (_is_current(original, catalog, row) and _is_ours(directory, records[target])):
             rows.append(row)
         else:
             held[target] = original
-    return Held(catalog.take(rows), held)
+    return catalog.take(rows), held
 
 
 def _originals(notes: list[dict[str, Any]], records: Mapping[str, Record], location: str) -> dict[str, Original]:
@@ -82,7 +73,7 @@ def _originals(notes: list[dict[str, Any]], records: Mapping[str, Record], locat
     for entry in notes:
         target, original = entry.get("target"), _original(entry)
         record = records.get(target) if isinstance(target, str) else None
-        if record is None or original is None or record.check != CHECK:
+        if record is None or original is None or record.check != TRIMMED:
             continue
         if (record.location, record.key, entry.get("location")) == (location, original.key, location):
             found[record.target] = original
@@ -147,7 +138,7 @@ class Trimming:
         tuple of str
             The files that are cut down now, sorted.
         """
-        wanted = {self.catalog.path(row) for row in range(len(self.catalog))}
+        wanted = set(self.catalog.paths)
         folders = {path[:end] for path in wanted for end in _slashes(path)}
 
         def is_there(path: str) -> bool:
@@ -185,7 +176,7 @@ class Trimming:
         modified = catalog.modified[row]
         seconds = None if math.isnan(modified) else modified
         md5 = hashlib.md5(after, usedforsecurity=False).hexdigest()
-        check = ("md5" if etag_md5(catalog.etags[row]) == md5 else "size") if is_whole else CHECK
+        check = ("md5" if etag_md5(catalog.etags[row]) == md5 else "size") if is_whole else TRIMMED
         manifest.add(
             Record(
                 target=target,
@@ -211,7 +202,7 @@ class Trimming:
                 "md5": hashlib.md5(whole, usedforsecurity=False).hexdigest(),
                 "original": base64.b64encode(zlib.compress(whole)).decode(),
             }
-            manifest.note(_EVENT, fields)
+            manifest.note(TRIMMED, fields)
 
 
 def _slashes(path: str) -> list[int]:

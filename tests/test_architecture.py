@@ -32,17 +32,8 @@ ROOM_OF = {
     "neuro": "neuro",
     **dict.fromkeys(
         (
-            *(
-                "study",
-                "listed_study",
-                "subject",
-                "dataset",
-                "downloading",
-                "narrowing",
-                "finishing",
-                "trimming",
-                "overview",
-            ),
+            *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            *("narrowing", "finishing", "trimming", "overview"),
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
@@ -78,9 +69,7 @@ USER_OF_TESTING = "cli.demo"
 
 MOST_LINES = 400
 #: Longer modules, and why each is one module.
-LONG_MODULES = {
-    "testing/faults.py": "one server and the language of its script",
-}
+LONG_MODULES: dict[str, str] = {}
 
 FORBIDDEN_NAMES = {"helpers", "common", "manager"}
 READS_ENVIRONMENT = "storage.params"

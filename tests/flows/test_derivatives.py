@@ -109,7 +109,7 @@ def test_a_description_is_written_where_there_is_none_and_the_manifest_says_so(n
     report = nested.study().download_dataset(out, derivatives=True)
     written = ("derivatives/qsiprep/dataset_description.json", f"{DLQC}/dataset_description.json")
     assert report.written_files == written
-    assert [note["target"] for note in read_notes(out, "described")] == list(written)
+    assert [note["target"] for note in read_notes(out, "made")] == list(written)
     assert json.loads((out / written[1]).read_text()) == {
         "Name": "dlqc",
         "BIDSVersion": "1.10.0",

@@ -1,0 +1,78 @@
+"""Parts of objects by boto3, for servers and keys whose parts obstore does not take."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RangeNotServedError
+from .base import plain_etag
+from .s3_errors import is_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .s3_clients import S3Clients
+
+
+def read_part(client: Any, bucket: str, key: str, start: int, end: int | None) -> bytes:
+    """Read ``[start:end]`` of an object, also from a server that sends it whole."""
+    answer = _ask(client, bucket, key, start, end, None)
+    if answer is None:
+        return b""
+    with closing(answer["Body"]) as body:
+        data: bytes = body.read()
+    return data if _is_part(answer) else data[start:end]
+
+
+def stream_part(
+    clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
+) -> Iterator[bytes]:
+    """Yield ``[start:end]`` of an object; from a server that sends it whole, only where no end is given."""
+    answer = _ask(clients.boto3, bucket, key, start, end, if_match)
+    if answer is None:
+        return
+    is_part = _is_part(answer)
+    # Some servers send a part with the status of the whole, which obstore refuses each time.
+    clients.ranges_need_boto3 |= is_part and answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK
+    if end is not None and not is_part and not _is_whole_within(answer, start, end, if_match):
+        answer["Body"].close()
+        raise RangeNotServedError(f"cannot read a part of s3://{bucket}/{key}: the server sends it whole")
+    skip = 0 if is_part else start
+    with closing(answer["Body"]) as body:
+        for piece in body.iter_chunks(chunk_size):
+            if skip >= len(piece):
+                skip -= len(piece)
+                continue
+            yield piece[skip:]
+            skip = 0
+
+
+def _ask(client: Any, bucket: str, key: str, start: int, end: int | None, if_match: str | None) -> Any:
+    """Ask for a part of an object; None if the object ends before it."""
+    options = {"IfMatch": f'"{if_match}"'} if if_match else {}
+    if start or end is not None:
+        options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+    try:
+        return client.get_object(Bucket=bucket, Key=key, **options)
+    except client.exceptions.ClientError as error:
+        if is_outside(error):
+            return None
+        raise
+
+
+def _is_part(answer: dict[str, Any]) -> bool:
+    return "ContentRange" in answer
+
+
+def _is_whole_within(answer: dict[str, Any], start: int, end: int, if_match: str | None) -> bool:
+    """Say whether an answer that is no part is a whole object, one that ends before the end of the range.
+
+    A page of somebody between here and the server is short as well, but has not the object's ETag.
+    """
+    is_other = if_match is not None and plain_etag(answer.get("ETag")) != if_match
+    return not (start or is_other or answer["ContentLength"] > end)
+
+
+__all__ = ["read_part", "stream_part"]
