@@ -343,8 +343,8 @@ class S3BIDSStudy(ListedStudy):
             check_directory(target)
             self._local_directories.append(directory)
         came = [parts] if isinstance(parts, Catalog) else []
-        coming = parts if isinstance(parts, Catalog) else _remembered(parts, came)
-        coming, finish = begin(coming, came, target, self.storage.location, after)
+        whole = parts if isinstance(parts, Catalog) else _remembered(parts, came)
+        coming, finish = begin(whole, came, target, self.storage.location, after)
         try:
             report = execute(self.storage, coming, target, options, lost)
         except DownloadError as error:

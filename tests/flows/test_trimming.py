@@ -8,11 +8,11 @@ import zlib
 
 import pytest
 
-from s3bids.errors import DownloadError
+from s3bids.errors import ConfigError, DownloadError
 from s3bids.testing.faults import Answer, Fault
 from s3bids.testing.studies import write_study
 from s3bids.transfer.manifest import read_notes
-from s3bids.transfer.verify import verify_directory
+from s3bids.verification import verify_directory
 
 ONE = {"filters": {"subject": "01", "task": "rest"}, "valid_subset": True}
 OTHER = {"filters": {"subject": "02", "task": "rest"}, "valid_subset": True}
@@ -212,3 +212,34 @@ def test_files_that_were_cut_down_are_known_to_their_subject(place_, out):
         study = place_.study(subjects=["01"])
         study.download(out, **ONE, pbar=False)
         assert str(out / "sub-01" / "sub-01_scans.tsv") in study.subjects[0].files["raw"].values()
+
+
+# Against the bucket, and after failures
+
+
+def test_what_was_cut_down_or_written_is_no_difference_to_the_bucket(place_, out):
+    place_.remove("ds/derivatives/fmriprep-mini/dataset_description.json")
+    report = place_.study().download_dataset(out, derivatives=True, filters={"subject": "01"}, valid_subset=True)
+    assert report.written_files
+    assert TABLE in report.trimmed_files
+    assert verify_directory(out, remote=True, storage=place_.storage).differences == ()
+    place_.put({f"ds/{TABLE}": table("01", "02")})
+    [difference] = verify_directory(out, remote=True, storage=place_.storage).differences
+    assert (difference.target, difference.kind) == (TABLE, "changed")
+
+
+def test_what_failed_is_retried_alone_and_the_tables_stay_as_they_are(counted_study, proxy, out):
+    study = counted_study.study()
+    proxy.script(Fault("get", "*rest_bold.nii.gz", times=None, action=Answer(403, "AccessDenied")))
+    with pytest.raises(DownloadError):
+        study.download_dataset(out, **ONE)
+    proxy.script()
+    report = study.download_dataset(out, retry_failed=True)
+    assert report.fetched == 1
+    assert (out / TABLE).read_text() == table("01")
+    assert study.download_dataset(out, **ONE).fetched == 0
+
+
+def test_a_retry_goes_without_a_choice(place_, out):
+    with pytest.raises(ConfigError, match="retry_failed brings what failed before; leave out filters, valid_subset"):
+        place_.study().download_dataset(out, **ONE, retry_failed=True)
