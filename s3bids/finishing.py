@@ -11,7 +11,7 @@ from .catalog import Catalog
 from .downloading import files_present
 from .neuro.json import write_json
 from .transfer.engine import writer_name
-from .transfer.manifest import ManifestWriter, read_notes
+from .transfer.manifest import ManifestWriter, is_safe, read_failures, read_notes
 from .trimming import Original, Trimming, hold_back
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .transfer.report import DownloadReport
 
+#: The event of a choice.
+_CHOSEN = "chosen"
 #: The version that a written description names; validators know all up to theirs.
 BIDS_VERSION = "1.10.0"
 
@@ -32,11 +34,27 @@ class After:
     trims: bool = False
     #: Descriptions that the study lacks: path -> name of the derivative.
     undescribed: Mapping[str, str] = field(default_factory=dict)
-    #: What was asked for, for the record.
+    #: What was asked for, for the record; nothing if the download carries on with an earlier one.
     asked: Mapping[str, Any] = field(default_factory=dict)
+    #: Files that are not here and are still meant to come, which rows and links may name.
+    expected: frozenset[str] = frozenset()
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether something was asked for besides subjects and derivatives."""
+        return bool(self.asked.get("arguments"))
 
 
 NOTHING_AFTER = After()
+#: A download without a choice.
+PLAIN = After(asked={"arguments": {}})
+
+
+def after_retry(directory: Path) -> After:
+    """Give what is wanted after failed files were retried: that tables are cut down, if the last choice wanted that."""
+    if not any(note.get("trims") is True for note in read_notes(directory, _CHOSEN)[-1:]):
+        return NOTHING_AFTER
+    return After(trims=True, expected=frozenset(read_failures(directory)))
 
 
 @dataclass(frozen=True)
@@ -76,12 +94,15 @@ class Finish:
         conflicts = {conflict.target for conflict in report.conflicting_files}
         [catalog] = self.parts
         targets = {path for path, key in zip(catalog.paths, catalog.keys, strict=True) if key in here} - conflicts
-        return Trimming(self.directory, self.location, catalog, self.held).trim(targets, manifest)
+        trimming = Trimming(self.directory, self.location, catalog, self.held, self.after.expected)
+        return trimming.trim(targets, manifest)
 
     def _describe(self, path: str, name: str, manifest: ManifestWriter) -> bool:
-        """Write the description of a derivative, if its directory is here and nothing describes it."""
-        if not (self.directory / path).parent.is_dir():
+        """Write the description of a derivative, if nothing describes it."""
+        if not is_safe(path):
             return False
+        # All of it may have failed, and a retry brings it.
+        (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
         content = {
             "Name": name,
             "BIDSVersion": BIDS_VERSION,
@@ -92,13 +113,16 @@ class Finish:
         return _write(self.directory, path, content, manifest)
 
     def _record(self, report: DownloadReport, manifest: ManifestWriter) -> None:
-        """Record what was asked for, once for each choice that brought something."""
-        asked = self.after.asked
-        if not asked or not report.fetched:
+        """Record what was asked for, once for each choice that brought something, or that a retry may carry on with."""
+        is_choice = self.after.is_choice
+        if not self.after.asked or not (report.failed or (is_choice and report.fetched)):
             return
-        latest = read_notes(self.directory, "chosen")[-1:]
+        latest = read_notes(self.directory, _CHOSEN)[-1:]
+        if not is_choice and not latest:
+            return
+        asked = {**self.after.asked, "trims": self.after.trims}
         if not latest or any(latest[0].get(name) != value for name, value in asked.items()):
-            manifest.note("chosen", asked)
+            manifest.note(_CHOSEN, asked)
 
 
 def begin(
@@ -145,4 +169,4 @@ def _records(directory: Path) -> ManifestWriter:
     return ManifestWriter(directory, writer_name(run), now=time.time)
 
 
-__all__ = ["BIDS_VERSION", "NOTHING_AFTER", "After", "Finish", "begin", "write_description"]
+__all__ = ["BIDS_VERSION", "NOTHING_AFTER", "PLAIN", "After", "Finish", "after_retry", "begin", "write_description"]

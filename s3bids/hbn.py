@@ -168,8 +168,8 @@ class HBNSite(S3BIDSStudy):
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
         """Describe the site as well, where nothing does."""
         report = super()._finish(finish, report, subjects)
-        # Only a download of the site describes it, not one of a single subject.
-        if report.dry_run or not (finish.after.asked or subjects is self.subjects):
+        # Only a download of the site describes it, not one of a single subject, nor a retry.
+        if report.dry_run or not (finish.after.is_choice or subjects is self.subjects):
             return report
         description = {
             "Name": f"HBN Study, {self.site}",

@@ -9,7 +9,7 @@ from .catalog import Catalog
 from .choice import Choosing, choosing
 from .downloading import check_directory_argument, check_flags, check_options, execute
 from .errors import ConfigError, DownloadError
-from .finishing import NOTHING_AFTER, After, Finish, begin
+from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin
 from .listed_study import ListedStudy
 from .narrowing import narrow, undescribed_in
 from .retry_failed import find_failed
@@ -311,7 +311,7 @@ class S3BIDSStudy(ListedStudy):
         target = check_directory_argument(directory)
         if retry_failed:
             failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
-            return self._bring(failed, target, checked, str(directory), [*subjects], lost)
+            return self._bring(failed, target, checked, str(directory), [*subjects], lost, after_retry(target))
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
         if choice is not None and choice.is_active:
             wanted = replace(selection, subjects=tuple(self._candidates(subjects, choice)))
@@ -321,11 +321,11 @@ class S3BIDSStudy(ListedStudy):
             after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
             return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
         parts = self._parts(subjects, selection)
-        after = NOTHING_AFTER
+        after = PLAIN
         if must_match and isinstance(parts, Catalog):
             require_matches(parts, selection)
             if selection.derivatives:
-                after = After(undescribed=undescribed_in(parts, self.s3_prefix))
+                after = replace(PLAIN, undescribed=undescribed_in(parts, self.s3_prefix))
         return self._bring(parts, target, checked, str(directory), subjects, after=after)
 
     def _bring(

@@ -122,6 +122,8 @@ class Trimming:
     #: All that is wanted here, also what was held back.
     catalog: Catalog
     originals: Mapping[str, Original]
+    #: Files that are neither here nor wanted now, and are still meant to come.
+    expected: frozenset[str] = frozenset()
 
     def trim(self, targets: set[str], manifest: ManifestWriter) -> tuple[str, ...]:
         """Cut files down to what is there or wanted.
@@ -138,7 +140,7 @@ class Trimming:
         tuple of str
             The files that are cut down now, sorted.
         """
-        wanted = set(self.catalog.paths)
+        wanted = {*self.catalog.paths, *self.expected}
         folders = {path[:end] for path in wanted for end in _slashes(path)}
 
         def is_there(path: str) -> bool:

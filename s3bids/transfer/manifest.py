@@ -12,12 +12,10 @@ import json
 import logging
 import math
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DestinationError, ObjectNotFoundError
-from ..storage.files import part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -209,7 +207,7 @@ class Manifest:
     records: dict[str, Record]
     #: Target -> its latest failure, for those that have not come since.
     failures: dict[str, FailedRecord]
-    #: Targets that we made ourselves, out of no object; see :func:`note_made`.
+    #: Targets that we made ourselves, out of no object; as :meth:`ManifestWriter.note` has it.
     made: set[str]
     #: Target -> the object of a file that was cut down, as the latest note has it.
     trimmed: dict[str, StoredObject]
@@ -299,12 +297,6 @@ def read_failures(directory: Path) -> dict[str, FailedRecord]:
     nothing failed. What an interrupted run did not come to has not failed either.
     """
     return read_manifest(directory).failures
-
-
-def note_made(directory: Path, target: str, *, now: Callable[[], float] = time.time) -> None:
-    """Note that we made a file ourselves, out of no object, so that nobody wonders where it is from."""
-    with ManifestWriter(directory, part_name().removeprefix(".s3bids-").removesuffix(".part"), now=now) as manifest:
-        manifest._append({"event": "made", "target": target, "time": now()})
 
 
 def require_manifest(directory: Path, what: str) -> None:

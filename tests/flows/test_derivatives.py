@@ -7,7 +7,8 @@ import json
 import pytest
 
 from s3bids import HBNSite
-from s3bids.errors import ConfigError
+from s3bids.errors import ConfigError, DownloadError
+from s3bids.testing.faults import Answer, Fault
 from s3bids.testing.studies import write_hbn_site
 from s3bids.transfer.manifest import read_notes
 
@@ -103,6 +104,31 @@ def test_a_derivative_that_is_not_there_is_refused(nested, out):
     with pytest.raises(ConfigError, match="qsiprep/none"):
         nested.study().download_dataset(out, derivatives="qsiprep/none", filters={"suffix": "dwi"})
     assert not out.exists()
+
+
+def test_a_description_is_written_also_where_all_files_failed(counted, proxy, out):
+    counted.put({f"ds/{path}": content for path, content in NESTED.items()})
+    study = counted.study()
+    proxy.script(Fault("get", "*/qsiprep/*", times=None, action=Answer(403, "AccessDenied")))
+    with pytest.raises(DownloadError):
+        study.download_dataset(out, derivatives="qsiprep")
+    proxy.reset()
+    study.download_dataset(out, retry_failed=True)
+    folder = out / "derivatives" / "qsiprep"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "dataset_description.json",
+        "sub-1",
+        "sub-1.html",
+        "sub-2",
+    ]
+
+
+@pytest.mark.parametrize("key", ["derivatives/../sub-1/x", "derivatives/a/derivatives/../sub-1/x"])
+def test_no_description_is_written_outside_of_the_derivatives(on_moto, out, key):
+    on_moto.put({"ds/sub-1/x": "x", f"ds/{key}": "x"})
+    with pytest.raises(DownloadError):
+        on_moto.study().download_dataset(out, derivatives=True)
+    assert not list(out.rglob("dataset_description.json"))
 
 
 def test_a_description_is_written_where_there_is_none_and_the_manifest_says_so(nested, out):

@@ -233,11 +233,40 @@ def test_what_failed_is_retried_alone_and_the_tables_stay_as_they_are(counted_st
     proxy.script(Fault("get", "*rest_bold.nii.gz", times=None, action=Answer(403, "AccessDenied")))
     with pytest.raises(DownloadError):
         study.download_dataset(out, **ONE)
-    proxy.script()
+    proxy.reset()
     report = study.download_dataset(out, retry_failed=True)
     assert report.fetched == 1
     assert (out / TABLE).read_text() == table("01")
     assert study.download_dataset(out, **ONE).fetched == 0
+
+
+def test_tables_that_failed_are_cut_down_when_they_are_retried(counted_study, proxy, out):
+    study = counted_study.study()
+    for pattern in (f"*{TABLE}", "*_scans.tsv", "*rest_bold.nii.gz"):
+        proxy.script(Fault("get", pattern, times=None, action=Answer(403, "AccessDenied")))
+    with pytest.raises(DownloadError):
+        study.download_dataset(out, **ONE)
+    proxy.reset()
+    # The table of scans names the image, which is still to come.
+    report = study.download_dataset(out, retry_failed=True, suffix=".tsv")
+    assert report.trimmed_files == (TABLE, "sub-01/sub-01_scans.tsv")
+    assert (out / TABLE).read_text() == table("01")
+    assert "task-rest_bold.nii.gz" in (out / "sub-01" / "sub-01_scans.tsv").read_text()
+    report = study.download_dataset(out, retry_failed=True)
+    assert (report.fetched, report.trimmed_files) == (1, ())
+    assert study.download_dataset(out, **ONE).fetched == 0
+
+
+def test_a_retry_after_a_plain_download_leaves_tables_whole(counted_study, proxy, out, study_tree):
+    study = counted_study.study()
+    study.download_dataset(out, **ONE)
+    proxy.script(Fault("get", "*_scans.tsv", times=None, action=Answer(403, "AccessDenied")))
+    with pytest.raises(DownloadError):
+        counted_study.study(subjects=["02"]).download_dataset(out)
+    proxy.reset()
+    assert study.download_dataset(out, retry_failed=True).trimmed_files == ()
+    scans = "sub-02/sub-02_scans.tsv"
+    assert (out / scans).read_bytes() == (study_tree / scans).read_bytes()
 
 
 def test_a_retry_goes_without_a_choice(place_, out):
