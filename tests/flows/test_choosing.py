@@ -208,6 +208,13 @@ def test_one_subject_is_chosen_without_a_request_below_another(counted_study, pr
     assert proxy.counts()["head"] == 0
 
 
+def test_one_subject_is_chosen_without_a_request_below_another_in_derivatives(counted_study, proxy, out):
+    counted_study.download_dataset(out, derivatives=True, filters={"subject": "01"})
+    mini = "ds/derivatives/fmriprep-mini/"
+    assert listed(proxy) == {"ds/", "ds/derivatives/", "ds/sub-01/", mini, f"{mini}sub-01/"}
+    assert not any("sub-02" in request.key or "sub-10" in request.key for request in proxy.requests)
+
+
 def test_exact_keys_are_looked_for_below_their_own_subjects(counted_study, proxy, out):
     counted_study.download_dataset(out, keys=["ds/sub-01/sub-01_scans.tsv", "code/convert.sh"], with_sidecars=False)
     assert listed(proxy) == {"ds/", "ds/sub-01/", "ds/code/"}
