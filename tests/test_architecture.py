@@ -26,11 +26,14 @@ ROOM_OF = {
     "bids": "bids",
     "catalog": "catalog",
     "selection": "selection",
+    "choice": "selection",
+    "choosing": "selection",
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
         (
             *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            *("narrowing", "finishing", "trimming", "overview"),
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
