@@ -277,7 +277,7 @@ def test_no_module_has_a_name_that_says_nothing(modules):
 
 def test_the_imports_that_hold_the_package_together_are_seen(modules):
     """If the reader of imports went blind, all tests above would pass."""
-    assert "transfer.fetch" in imported(modules["transfer.engine"], modules, "s3bids")
+    assert "transfer.fetch" in imported(modules["transfer.pool"], modules, "s3bids")
     assert "bids.schema" in imported(modules["bids.names"], modules, "s3bids")
     assert "storage.files" in imported(modules["transfer.engine"], modules, "s3bids")
     assert "catalog" not in imported(modules["selection"], modules, "s3bids"), "it is there for type checkers only"

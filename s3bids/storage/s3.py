@@ -73,6 +73,11 @@ class S3Storage:
     def __reduce__(self) -> tuple[type[S3Storage], tuple[S3Params]]:
         return S3Storage, (self.params,)
 
+    @property
+    def travels(self) -> bool:
+        """Whether a copy in another process may do the same: one without the client that was given may not."""
+        return not self._clients.is_given
+
     def __enter__(self) -> Self:
         return self
 

@@ -147,7 +147,7 @@ class Pool:
 
     def _accompany(self, part: Part) -> None:
         """Begin other processes once there are many small files."""
-        if not self._settings.companions or self._companions:
+        if not self._settings.companions or self._companions or not getattr(self._storage, "travels", True):
             return
         self._small += part.planned.files
         if self._small < MANY or part.planned.bytes > part.planned.files * STREAM_BYTES:

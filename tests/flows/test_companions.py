@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 
 from s3bids import DownloadError, S3BIDSStudy
-from s3bids.storage import LocalFSParams, LocalStorage
+from s3bids.storage import LocalFSParams, LocalStorage, S3Params, S3Storage
 from s3bids.testing.faults import Answer, Fault
 from s3bids.transfer import companion, companion_program, parallel, pool
 from s3bids.transfer.manifest import read_failures, read_records
@@ -130,6 +130,16 @@ def test_a_storage_that_does_not_travel_is_read_here(many, out, tree, monkeypatc
     study = S3BIDSStudy("study", "bucket", "ds", subjects="all", storage=storage)
     assert study.download(out, pbar=False).fetched == 30
     assert len(tree(out)) == 30
+
+
+def test_a_storage_with_a_client_of_its_own_is_read_here(many, out, begun):
+    """The client may have credentials that nobody else knows."""
+    params = S3Params(many.bucket, anon=True)
+    with S3Storage(params) as storage:
+        given = S3Storage(params, client=storage.client)
+        begun.answered.set()
+        assert many.study(storage=given).download(out, pbar=False).fetched == 403
+    assert begun.processes == []
 
 
 def test_what_fails_there_is_listed_and_can_be_retried(many, proxy, out, begun):
