@@ -39,11 +39,6 @@ class S3Clients:
         self.ranges_need_boto3 = False
         self._pid = os.getpid()
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the client was given, and may know what the parameters do not."""
-        return self._given_client is not None
-
     def close(self) -> None:
         """Give connections back, but not those of a client that was given."""
         with self._lock:
