@@ -137,8 +137,8 @@ class S3BIDSStudy(ListedStudy):
         pbar
             Show a bar, on stderr or in the notebook.
         n_jobs
-            Processes, as joblib counts them. None: one, or what ``joblib.parallel_config`` says; each has many
-            transfers under way at once.
+            Processes, as joblib counts them; each has many transfers under way at once. None: what
+            ``joblib.parallel_config`` says, else one, which two others help where small files are thousands.
         verify
             ``size``; ``etag`` (default: the MD5 too, where the ETag is one); or ``sha256`` (and a SHA-256 in the
             manifest).

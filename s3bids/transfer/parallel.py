@@ -42,6 +42,7 @@ def run(
     n_jobs
         As joblib has it: None means what ``joblib.parallel_config`` says, else one; -1 all cores. In one process the
         transfers share threads, which saturates most links: further processes help where checking binds the processor.
+        With None small files are shared with others where they are thousands; 1 is one process whatever comes.
     """
     if worker_count(n_jobs) == 1:
         if n_jobs is None:
