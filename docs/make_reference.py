@@ -32,13 +32,15 @@ NEXT_STEPS = {
     "RangeNotServedError": "Read the object whole.",
     "KeyRefusedError": "The key leads out of the directory, or cannot be a file name here. Nothing was written for it.",
     "KeyClashError": "A file is where a directory must be: choose another key, or remove the file.",
+    "ArchiveError": "The text names the member or the damage: get the archive again, or pack it again.",
+    "TableError": "The text names the object, and what it lacks: check the columns that you asked for.",
     "VerificationError": "The bytes are not those of the listing, several times over: ask who runs the server.",
     "DestinationError": "Choose another directory, or mend its permissions.",
     "ImageError": "The file is no NIfTI image, or its name says another format.",
     "DownloadError": "`.failures` lists each file with its reason. Run again to fetch what is missing.",
     "SubjectNotFoundError": "The text names the nearest ids; `s3bids ls STUDY` lists all.",
     "ParticipantsError": "The text names the line of the table to correct.",
-    "MissingExtraError": "Run the `pip install` that the text names.",
+    "MissingPackageError": "Run the `pip install` that the text names.",
     "ConfigError": "The text names file, line and key, or the argument, and what is allowed.",
 }
 

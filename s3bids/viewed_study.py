@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .dataset import PARTICIPANTS
 from .display import card, some
+from .errors import ObjectNotFoundError, ParticipantsError
 from .listed_study import ListedStudy
-from .selection import ALL, DerivativeChoice
+from .narrowing import narrow
+from .selection import ALL, FILES, DerivativeChoice
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
+    from .bids.participants import Participants
     from .catalog import Catalog
+    from .choice import Choosing
     from .report.coverage import Coverage
+
+logger = logging.getLogger(__name__)
 
 
 class ViewedStudy(ListedStudy):
@@ -83,7 +91,7 @@ class ViewedStudy(ListedStudy):
 
         Raises
         ------
-        MissingExtraError
+        MissingPackageError
             If matplotlib is not installed.
         """
         from .report.plots import plot_coverage, require_matplotlib
@@ -115,7 +123,7 @@ class ViewedStudy(ListedStudy):
 
         Raises
         ------
-        MissingExtraError
+        MissingPackageError
             If matplotlib is not installed.
         ConfigError
             If `by` is another word.
@@ -126,18 +134,76 @@ class ViewedStudy(ListedStudy):
         require_matplotlib()
         return plot_sizes(self._coverage(include_derivs), by=by, ax=ax)
 
+    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
+        """List what :meth:`~s3bids.study.S3BIDSStudy.download_dataset` would bring."""
+        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
+
+    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
+        chosen = {subject.subject_id for subject in self.subjects}
+        rule = ALL if chosen == set(self._all_subjects) else FILES
+        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
+
+    def dataset_coverage(
+        self, *, derivatives: DerivativeChoice = False, suffix: str | None = None, choice: Choosing | None = None
+    ) -> Coverage:
+        """Give what :meth:`~s3bids.study.S3BIDSStudy.download_dataset` would bring, ready for a page or a plot.
+
+        Parameters
+        ----------
+        derivatives, suffix
+            As in :meth:`~s3bids.study.S3BIDSStudy.download_dataset`.
+        choice
+            Its further arguments, as :func:`s3bids.choice.choosing` gives them.
+
+        Returns
+        -------
+        s3bids.report.coverage.Coverage
+            For :func:`s3bids.report.page.write_page` and the functions of :mod:`s3bids.report.plots`.
+
+        Raises
+        ------
+        ConfigError
+            If nothing is chosen: says which condition left nothing.
+        """
+        if choice is None or not choice.is_active:
+            return self.coverage_of(self.dataset_catalog(derivatives=derivatives, suffix=suffix))
+        selection = self._selection(self.subjects, (), derivatives, (), suffix)
+        wanted = replace(selection, subjects=tuple(self._candidates(self.subjects, choice)))
+        narrowed = narrow(self, choice, wanted, must_match=True)
+        return self._coverage_of(narrowed.catalog, narrowed.subjects, choice_text(choice.given))
+
     def coverage_of(self, catalog: Catalog) -> Coverage:
         """Give what the chosen subjects have of a catalog, with what the participant table says of them."""
+        return self._coverage_of(catalog, [subject.subject_id for subject in self.subjects])
+
+    def _coverage_of(self, catalog: Catalog, subjects: Sequence[str], *notes: str) -> Coverage:
         from .report.coverage import study_coverage
 
-        has_table = any(file.key == self._data_set.key(PARTICIPANTS) for file in self._root.files)
+        table: Participants | None = None
+        try:
+            table = self._data_set.participant_table(self._root)
+        except ObjectNotFoundError:
+            logger.debug("%s: the study has no participant table", self._data_set.table_address)
+        except ParticipantsError as error:
+            notes = (*notes, str(error))
         return study_coverage(
             catalog,
             title=self.study_id,
             source=f"{self.storage.location}/{self.s3_prefix}".rstrip("/"),
-            subjects=[subject.subject_id for subject in self.subjects],
-            participants=self.storage.read(self._data_set.key(PARTICIPANTS)) if has_table else None,
+            subjects=subjects,
+            participants=table,
+            notes=notes,
         )
 
     def _coverage(self, include_derivs: DerivativeChoice) -> Coverage:
         return self.coverage_of(self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)))
+
+
+def choice_text(given: Mapping[str, Any]) -> str:
+    """Say what was chosen, for the reader of a page.
+
+    >>> choice_text({"where": "age < 10", "filters": {"suffix": ["T1w"]}})
+    "Only what was chosen is shown: where 'age < 10', filters {'suffix': ['T1w']}."
+    """
+    texts = (f"{name.replace('_', ' ')} {value!r}" for name, value in given.items())
+    return f"Only what was chosen is shown: {', '.join(texts)}."

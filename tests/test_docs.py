@@ -2,12 +2,15 @@
 
 Commands for buckets of others go to a server on this machine that has synthetic studies under the same names. A line of
 a block that is no command is a beginning of a line that the command before it must have printed; a comment ``# exits
-with N`` says how it ends. Other people's programs (in tables, as inline code) are not run.
+with N`` says how it ends. The Python blocks of a page are one session; a block of text behind one is what it prints.
+Other people's programs (in tables, as inline code) are not run.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import json
 import os
 import re
 import shutil
@@ -19,15 +22,28 @@ from pathlib import Path
 import pytest
 
 from s3bids import errors
+from s3bids.cli.options import ASKED
 from s3bids.config import load_config
 from s3bids.testing.studies import write_hbn_site, write_study
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: Programs that a page may call, besides our own.
-KNOWN = {"s3bids", "rm", "export", "make", "pip"}
+KNOWN = {"s3bids", "rm", "echo", "export", "make", "pip"}
 LANGUAGES = {"console", "python", "text", "yaml", "bash"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+#: The page whose examples must print the same on every backend.
+STORAGE = ROOT / "docs" / "storage.md"
+#: Runs the blocks that it reads, each a line of JSON, in one set of names; answers each with what it printed.
+_INTERPRETER = """
+import contextlib, io, json, sys
+names = {"__name__": "__main__"}
+for line in sys.stdin:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(json.loads(line), "<page>", "exec", dont_inherit=True), names)
+    print(json.dumps(printed.getvalue()), flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,8 @@ class Session:
     def __init__(self, folder, url):
         self.folder = folder
         self.exports = []
+        self.interpreter = None
+        self.complaints = folder / "complaints.txt"
         self.environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
             "HOME": str(folder / "home"),
@@ -103,15 +121,41 @@ class Session:
         comment = command.partition("# exits with ")[2]
         done = self.run("bash", "-c", "; ".join([*self.exports, command]))
         assert done.returncode == int(comment or 0), f"{command}: {done.stderr}"
+        if command.startswith("s3bids download") and not comment:
+            assert "complete: " in done.stdout or "nothing that was chosen has failed" in done.stdout, done.stdout
         printed = done.stdout.splitlines()
         for line in wanted:
             assert any(found.startswith(line) for found in printed), f"{command} prints no {line!r}: {done.stdout}"
 
     def python(self, text, wanted):
-        done = self.run(sys.executable, "-W", "error", "-c", text)
-        assert done.returncode == 0, done.stderr
+        if self.interpreter is None:
+            self.interpreter = self._started()
+        self.interpreter.stdin.write(json.dumps(text) + "\n")
+        self.interpreter.stdin.flush()
+        answer = self.interpreter.stdout.readline()
+        assert answer, self.complaints.read_text()
         if wanted is not None:
-            assert done.stdout == wanted
+            assert json.loads(answer) == wanted
+
+    def _started(self):
+        with self.complaints.open("w") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", _INTERPRETER],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.interpreter is not None:
+            with self.interpreter:
+                self.interpreter.stdin.close()
 
     def yaml(self, text):
         name = re.match(r"# (\S+\.yaml)\n", text)
@@ -135,19 +179,14 @@ def assert_make_target(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_block_of_a_page_runs(page, prepared, tmp_path):
-    folder, url = prepared
-    shutil.copytree(folder, tmp_path / "here")
-    session = Session(tmp_path / "here", url)
+def run_page(page, session):
     blocks = blocks_of(page)
-    for number, block in enumerate(blocks):
+    for block, following in itertools.pairwise([*blocks, Block("", "")]):
         assert block.language in LANGUAGES, f"a block of {block.language or 'no language'}: nobody runs it"
-        following = blocks[number + 1] if number + 1 < len(blocks) else None
         if block.language == "console":
             session.console(block.text)
         elif block.language == "python":
-            session.python(block.text, following.text if following and following.language == "text" else None)
+            session.python(block.text, following.text if following.language == "text" else None)
         elif block.language == "yaml":
             session.yaml(block.text)
         elif block.language == "bash":
@@ -155,12 +194,36 @@ def test_every_block_of_a_page_runs(page, prepared, tmp_path):
             assert session.run("bash", "-c", block.text).returncode == 0
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page != STORAGE], ids=name_of)
+def test_every_block_of_a_page_runs(page, prepared, tmp_path):
+    folder, url = prepared
+    shutil.copytree(folder, tmp_path / "here")
+    with Session(tmp_path / "here", url) as session:
+        run_page(page, session)
+
+
+@pytest.mark.parametrize("backend", ["local", "moto", "rclone"])
+def test_the_page_of_the_storage_prints_the_same_on_every_backend(backend, request, bucket_name, tmp_path):
+    with Session(tmp_path, "http://127.0.0.1:9") as session:
+        session.environment["S3_DEFAULT_BUCKET"] = bucket_name
+        if backend == "local":
+            session.environment |= {"LOCAL_FS": "1", "LOCAL_FS_ROOT_DIR": str(tmp_path / "buckets")}
+        else:
+            server = request.getfixturevalue(backend)
+            session.environment |= {
+                "S3_URL": server.url,
+                "AWS_ACCESS_KEY_ID": server.access_key,
+                "AWS_SECRET_ACCESS_KEY": server.secret_key,
+            }
+        run_page(STORAGE, session)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_of_a_page_leads_to_a_file(page):
     targets = set(re.findall(r"\]\(([^)\s]+)\)", without_fences(page)))
     for target in targets:
         assert not target.startswith("http"), "a page that needs the network is checked by nobody"
-        assert (page.parent / target.partition("#")[0]).is_file(), target
+        assert (page.parent / (target.partition("#")[0] or page.name)).is_file(), target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -198,6 +261,14 @@ def test_every_page_is_in_the_menu():
         assert page.relative_to(ROOT / "docs").as_posix() in menu
 
 
+def test_the_page_of_choosing_shows_every_option_of_choosing():
+    text = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    names = {name.replace("_", "-") for name in ASKED} - {"keys"} | {
+        *("keys-from", "filter", "bids-filter-file", "subjects-file"),
+    }
+    assert [name for name in sorted(names) if f"--{name}" not in text] == []
+
+
 # The tests above can fail
 
 
@@ -218,6 +289,7 @@ def test_a_console_block_that_is_wrong_fails(text, prepared, tmp_path):
         Session(tmp_path / "here", url).console(text)
 
 
-def test_a_python_block_that_prints_something_else_fails(prepared, tmp_path):
-    with pytest.raises(AssertionError):
-        Session(tmp_path, prepared[1]).python("print(1)", "2\n")
+@pytest.mark.parametrize(("text", "why"), [("print(1)", "'1"), ("1 / 0", "ZeroDivisionError")])
+def test_a_python_block_that_does_something_else_fails(text, why, tmp_path):
+    with Session(tmp_path, "http://127.0.0.1:9") as session, pytest.raises(AssertionError, match=why):
+        session.python(text, "2\n")

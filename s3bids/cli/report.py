@@ -76,11 +76,13 @@ def _of_directory(directory: str, *, deep: bool) -> Coverage:
 
 
 def _of_study(study: str, choice: Choice, connection: Connection) -> Coverage:
+    from ..choice import choosing
     from .study_argument import open_chosen
 
     chosen = open_chosen(study, connection, choice)
-    catalog = chosen.study.dataset_catalog(derivatives=chosen.derivatives, suffix=chosen.suffix)
-    return chosen.study.coverage_of(catalog)
+    return chosen.study.dataset_coverage(
+        derivatives=chosen.derivatives, suffix=chosen.suffix, choice=choosing(**chosen.asked)
+    )
 
 
 def _now() -> datetime:

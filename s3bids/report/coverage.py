@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from ..bids.participants import Participants
     from ..catalog import Catalog
     from ..transfer.manifest import Manifest
     from ..transfer.verify import Verification
@@ -61,7 +62,11 @@ class Checked:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What a study or a download holds, ready to be shown."""
+    """What a study or a download holds, ready to be shown.
+
+    More than :meth:`s3bids.study.S3BIDSStudy.coverage`, whose numbers of recordings are among these: also files, bytes,
+    derivatives, participants, and the state of files.
+    """
 
     #: The study's name, or the directory's.
     title: str
@@ -94,7 +99,8 @@ def study_coverage(
     title: str,
     source: str,
     subjects: Iterable[str] = (),
-    participants: bytes | None = None,
+    participants: Participants | None = None,
+    notes: Iterable[str] = (),
 ) -> Coverage:
     """Give what a study holds, from its listing.
 
@@ -107,11 +113,13 @@ def study_coverage(
     subjects
         Subjects that have a row even if they have no file.
     participants
-        The content of the participant table, if there is one. What cannot be read becomes a note.
+        The participant table, if there is one that can be read.
+    notes
+        What else a reader should know.
     """
     holdings = count_holdings(catalog.paths, catalog.sizes, catalog.layout, subjects=subjects)
-    people, notes = _people(participants, holdings, source)
-    return Coverage(title, plain(source), holdings, people, notes)
+    people = None if participants is None else people_of(participants, holdings.subjects)
+    return Coverage(title, plain(source), holdings, people, tuple(map(plain, notes)))
 
 
 def directory_coverage(directory: str | os.PathLike[str], *, deep: bool = False) -> Coverage:
@@ -140,7 +148,7 @@ def directory_coverage(directory: str | os.PathLike[str], *, deep: bool = False)
     states = {problem.target: problem.state for problem in problems}
     holdings = count_holdings(paths, [sizes[path] for path in paths], _layout(paths), states=states)
     table = root / PARTICIPANTS
-    people, notes = _people(table.read_bytes() if table.is_file() else None, holdings, str(table))
+    people, notes = _people_of_file(table, holdings)
     counts = Counter(states.values())
     counts[State.COMPLETE] = len(paths) - len(states)
     checked = Checked(
@@ -184,11 +192,11 @@ def _layout(paths: Iterable[str]) -> Layout:
     return Layout.NESTED
 
 
-def _people(data: bytes | None, holdings: Holdings, source: str) -> tuple[People | None, tuple[str, ...]]:
-    if data is None:
+def _people_of_file(table: Path, holdings: Holdings) -> tuple[People | None, tuple[str, ...]]:
+    if not table.is_file():
         return None, ()
     try:
-        return people_of(parse_participants(data, source=source), holdings.subjects), ()
+        return people_of(parse_participants(table.read_bytes(), source=str(table)), holdings.subjects), ()
     except ParticipantsError as error:
         return None, (plain(str(error)),)
 

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..bids.names import parse
+from ..bids.coverage import RecordingNumbers, bids_suffix
+from ..bids.table import name_table, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..bids.layouts import Layout, Place
-    from ..bids.names import BIDSName
+    from ..bids.layouts import Layout
+    from ..bids.table import NameTable
 
 #: Columns of one derivative, or of the raw data: what has more names than that is rarely BIDS, and nobody reads it.
 MOST_COLUMNS = 60
-#: Extensions of the files that describe a recording and are none themselves.
-_SIDECARS = frozenset({".json", ".bval", ".bvec"})
 
 
 class State(StrEnum):
@@ -31,6 +30,10 @@ class State(StrEnum):
     FAILED = "failed"
     #: It has another size, or other bytes, than what was downloaded.
     CHANGED = "changed"
+
+
+#: States of files that are not there.
+_ABSENT = frozenset({State.MISSING, State.FAILED})
 
 
 class Column(NamedTuple):
@@ -47,7 +50,7 @@ class Column(NamedTuple):
 class Cell(NamedTuple):
     """What one subject has of one kind."""
 
-    #: Names that differ in more than the extension, sidecars alone not counted.
+    #: As :func:`s3bids.bids.coverage.coverage` counts them; of other tools' names each is one.
     recordings: int = 0
     #: Files that are there.
     files: int = 0
@@ -105,7 +108,7 @@ def count_holdings(
     Parameters
     ----------
     paths
-        Of the files, relative to the root; sorted.
+        Of the files, relative to the root.
     sizes
         Their sizes in bytes.
     layout
@@ -115,69 +118,89 @@ def count_holdings(
     states
         Path -> state of the files that are not complete. Those that are missing or failed do not count as files.
     """
-    counts = _Counts(layout, states or {})
-    for subject in subjects:
-        counts.cells.setdefault(subject, {})
-    for path, size in zip(paths, sizes, strict=True):
-        counts.add(path, size)
+    table = name_table(paths, layout)
+    counts = _Counts(table, subjects)
+    if not states:
+        for row, size in zip(range(len(table)), sizes, strict=True):
+            counts.add(row, size)
+        return counts.holdings()
+    for row, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+        counts.add(row, size, states.get(path, State.COMPLETE))
     return counts.holdings()
+
+
+class _Slot(NamedTuple):
+    """Where a file is counted."""
+
+    #: The numbers of the subject's cell; None for a file of the whole study.
+    cell: list[int] | None
+    #: Files and bytes: of everything, the datatype, the derivative, the session or the whole study.
+    parts: tuple[list[int], ...]
+    #: Whether names have no suffix, so that each is a recording of its own.
+    is_foreign: bool
 
 
 class _Counts:
     """Counts in the making."""
 
-    def __init__(self, layout: Layout, states: Mapping[str, State]) -> None:
-        self._layout = layout
-        self._states = states
-        self._folders: dict[str, tuple[Place, BIDSName]] = {}
-        self._last: dict[tuple[str, Column], object] = {}
+    def __init__(self, table: NameTable, subjects: Iterable[str]) -> None:
+        self._table = table
         #: Subject -> kind -> the numbers of a cell.
-        self.cells: dict[str, dict[Column, list[int]]] = {}
+        self.cells: dict[str, dict[Column, list[int]]] = {subject: {} for subject in subjects}
+        self._known = {*self.cells, *(folder.subject for folder in table.folders)}
+        self._recordings = RecordingNumbers(table)
+        self._seen: set[int] = set()
+        # Kinds that are counted alike in any folder have one number.
+        groups: dict[tuple[str | None, ...], int] = {}
+        self._group = [
+            groups.setdefault((bids_suffix(kind), kind.get("sub"), kind.get("ses")), len(groups))
+            for kind in table.kinds
+        ]
+        self._slots: dict[tuple[int, int], _Slot] = {}
         self._total = [0, 0]
         self._whole = [0, 0]
         self._by: tuple[dict[str | None, list[int]], ...] = tuple(defaultdict(lambda: [0, 0]) for _ in range(3))
 
-    def add(self, path: str, size: int) -> None:
-        place, above, name = self._read(path)
-        session = name.session or above.session
-        state = self._states.get(path, State.COMPLETE)
-        if place.subject is not None:
-            kind = Column(place.derivative, above.datatype, _suffix(name))
-            recording = (session, name.entities, name.suffix) if kind.suffix else path
-            self._add_to_cell(place.subject, kind, None if name.extension in _SIDECARS else recording, size, state)
-        if state in (State.MISSING, State.FAILED):
+    def add(self, row: int, size: int, state: State = State.COMPLETE) -> None:
+        """Count one file."""
+        folder, kind = self._table.folder_of[row], self._table.kind_of[row]
+        place = folder, self._group[kind]
+        slot = self._slots.get(place)
+        if slot is None:
+            slot = self._slots[place] = self._slot(row)
+        cell = slot.cell
+        if cell is not None and state is not State.COMPLETE:
+            cell[Cell._fields.index(state.value)] += 1
+        if state in _ABSENT:
             return
-        parts = [self._total, self._by[0][above.datatype], self._by[1][place.derivative]]
-        parts.append(self._whole if place.subject is None else self._by[2][session])
-        for part in parts:
+        for part in slot.parts:
             part[0] += 1
             part[1] += size
-
-    def _read(self, path: str) -> tuple[Place, BIDSName, BIDSName]:
-        """Give the place of a file, what its folders say and what its name says; folders are read once."""
-        slash = path.rfind("/") + 1
-        folder = path[:slash]
-        known = self._folders.get(folder)
-        if known is None:
-            # Any name serves: the folders are what is read here.
-            known = self._folders[folder] = (self._layout.place(path), parse(f"{folder}x.txt"))
-        place, above = known
-        is_recording = above.extension.endswith("/")
-        return place, above, above if is_recording else parse(path[slash:])
-
-    def _add_to_cell(self, subject: str, kind: Column, recording: object, size: int, state: State) -> None:
-        """Count a file; `recording` tells files of different recordings apart, and is None for a sidecar."""
-        numbers = self.cells.setdefault(subject, {}).setdefault(kind, [0] * len(Cell._fields))
-        if state is not State.COMPLETE:
-            numbers[Cell._fields.index(state.value)] += 1
-        if state in (State.MISSING, State.FAILED):
+        if cell is None:
             return
-        numbers[1] += 1
-        numbers[2] += size
-        # Names are sorted, so files of one recording follow each other.
-        if recording is not None and self._last.get((subject, kind)) != recording:
-            self._last[subject, kind] = recording
-            numbers[0] += 1
+        cell[1] += 1
+        cell[2] += size
+        recording = self._recordings.number(folder, kind)
+        if recording is None:
+            return
+        if slot.is_foreign:
+            cell[0] += 1
+        elif recording not in self._seen:
+            self._seen.add(recording)
+            cell[0] += 1
+
+    def _slot(self, row: int) -> _Slot:
+        table = self._table
+        folder, kind, subject = table.folder(row), table.kind(row), table.subject(row)
+        parts = [self._total, self._by[0][folder.datatype], self._by[1][folder.derivative]]
+        # A file at the root may be named after a subject that is not among those that are shown.
+        if subject is None or subject not in self._known:
+            return _Slot(None, (*parts, self._whole), is_foreign=False)
+        suffix, session = bids_suffix(kind), value_of(folder, kind, "ses")
+        column = Column(folder.derivative, folder.datatype, suffix)
+        cell = self.cells.setdefault(subject, {}).setdefault(column, [0] * len(Cell._fields))
+        parts.append(self._by[2][None if session is None else f"ses-{session}"])
+        return _Slot(cell, tuple(parts), is_foreign=suffix is None)
 
     def holdings(self) -> Holdings:
         new_name = self._shortened()
@@ -192,7 +215,7 @@ class _Counts:
                 row[column] = row.get(column, Cell()) + tuple(numbers)
             cells.append(row)
         datatypes, derivatives, sessions = (
-            [Share(name, files, size) for name, (files, size) in part.items()] for part in self._by
+            [Share(name, files, size) for name, (files, size) in part.items() if files] for part in self._by
         )
         return Holdings(
             tuple(columns),
@@ -218,11 +241,6 @@ class _Counts:
                 is_kept = len(kinds) <= MOST_COLUMNS or rank < MOST_COLUMNS - 1
                 found[kind] = kind if is_kept else Column(derivative, None, None)
         return found
-
-
-def _suffix(name: BIDSName) -> str | None:
-    """Give the suffix of a name that is one of BIDS: other tools' names end in anything."""
-    return name.suffix if any(entity == "sub" for entity, _ in name.entities) else None
 
 
 def _column_order(column: Column) -> tuple[object, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..display import files_text, plain, size_text
-from ..errors import ConfigError, MissingExtraError
+from ..errors import ConfigError
+from ..storage.extras import missing
 from .page import NO_DATATYPE, NO_SESSION, RAW
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def require_matplotlib() -> None:
-    """Raise :class:`~s3bids.errors.MissingExtraError` where matplotlib is not installed, before anything is listed."""
+    """Raise MissingPackageError where matplotlib is not installed, before anything is listed."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("cannot draw: matplotlib is not installed; pip install 's3bids[plots]'")
+        raise missing("matplotlib", "plots", "drawing")
 
 
 def check_part(by: str) -> None:

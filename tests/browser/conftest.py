@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from s3bids.bids.layouts import Layout
+from s3bids.bids.participants import parse_participants
 from s3bids.catalog import Catalog
 from s3bids.report.coverage import study_coverage
 from s3bids.report.page import write_page
@@ -92,7 +93,7 @@ def write_study_page(path, number):
             f"{subject}\t{random.triangular(5, 22, 9):.1f}\t{random.choice('FM')}\t{random.choice(['CBIC', 'RU'])}"
         )
         sizes |= _files(subject, random)
-    participants = "\n".join(rows).encode()
+    participants = parse_participants("\n".join(rows).encode(), source="participants.tsv")
     subjects = [f"sub-{n:04}" for n in range(1, number + 1)]
     coverage = study_coverage(
         catalog_of(sizes),

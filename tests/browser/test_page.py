@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from s3bids.bids.layouts import Layout
+from s3bids.bids.participants import parse_participants
 from s3bids.catalog import Catalog
 from s3bids.report.coverage import directory_coverage, study_coverage
 from s3bids.report.page import write_page
@@ -254,7 +255,8 @@ def test_hostile_names_are_shown_as_text(open_page, tmp_path):
     )
     table = f"participant_id\tage\tsex\t{HOSTILE}\n{subject}\t9\t{HOSTILE}\t{HOSTILE}\n".encode()
     catalog = Catalog("", Layout.NESTED, keys, [10] * 3, [None] * 3, [float("nan")] * 3)
-    coverage = study_coverage(catalog, title=HOSTILE, source=HOSTILE, participants=table)
+    people = parse_participants(table, source="participants.tsv")
+    coverage = study_coverage(catalog, title=HOSTILE, source=HOSTILE, participants=people)
     page = open_page(write_page(tmp_path / "page.html", coverage, now=NOW))
     shown = HOSTILE.replace("\u202e", "\\u202e")
     assert subjects_shown(page) == [f"sub-{shown}"]

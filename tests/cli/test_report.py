@@ -31,6 +31,21 @@ def test_what_is_chosen_is_on_the_page(run, url, work):
     assert {column["suffix"] for column in data["columns"]} == {"T1w"}
 
 
+def test_the_page_obeys_every_choice_that_a_download_obeys(run, url, work):
+    choice = ["--where", "age < 10", "--filter", "suffix=T1w", "--derivatives", "all"]
+    said = run("report", url, *choice, "--json", code=0).json
+    planned = run("plan", url, *choice, "--json", code=0).json
+    assert (said["files"], said["bytes"]) == (planned["files"], planned["bytes"])
+    data = data_of(work / "coverage.html")
+    assert len(data["subjects"]) == said["subjects"] < 3
+    assert "Only what was chosen is shown: filters" in (work / "coverage.html").read_text()
+
+
+def test_a_choice_of_nothing_is_told_and_no_page_is_written(refused, url, work):
+    assert "fits none of the 3 chosen subjects" in refused("report", url, "--where", "age > 100")
+    assert not (work / "coverage.html").exists()
+
+
 def test_a_download_has_a_page_with_its_state(run, url, work):
     run("download", url, "out", code=0)
     assert "are not as they should be" not in run("report", "out", "-o", "a.html", "--deep", code=0).out

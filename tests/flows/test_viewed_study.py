@@ -6,6 +6,7 @@ import re
 import pytest
 
 from s3bids import DownloadReport, S3BIDSStudy
+from s3bids.choice import choosing
 from s3bids.transfer.plan import Plan, Wanted
 from s3bids.transfer.report import Failure
 
@@ -88,6 +89,34 @@ def test_a_page_of_some_subjects_has_only_these(local, tmp_path):
 def test_a_study_without_a_participant_table_has_a_page(local, tmp_path):
     local.put({"bare/sub-1/anat/sub-1_T1w.nii": b"x"})
     assert data_of(local.study("bare").write_report(tmp_path / "page.html"))["people"] is None
+
+
+def test_a_participant_table_that_cannot_be_read_is_told_on_the_page(local, tmp_path):
+    local.put({"odd/sub-1/anat/sub-1_T1w.nii": b"x", "odd/participants.tsv": b"a\tb\n"})
+    page = local.study("odd").write_report(tmp_path / "page.html")
+    assert data_of(page)["people"] is None
+    assert "cannot read the participant table" in page.read_text(encoding="utf-8")
+
+
+def test_the_page_counts_the_recordings_that_coverage_counts(study, tmp_path):
+    data = data_of(study.write_report(tmp_path / "page.html"))
+    names = [f"{column['datatype']}/{column['suffix']}" for column in data["columns"]]
+    width = 1 + len(data["fields"])
+    on_page = {
+        (subject, names[cells[at]]): cells[at + 1]
+        for subject, cells in zip(data["subjects"], data["cells"], strict=True)
+        for at in range(0, len(cells), width)
+    }
+    counted = {place: int(number) for place, number in study.coverage().stack().items() if number}
+    assert counted
+    assert counted.items() <= on_page.items()
+
+
+def test_a_choice_is_on_the_page_with_what_was_chosen(study):
+    found = study.dataset_coverage(choice=choosing(where="age >= 21", filters={"suffix": "T1w"}))
+    assert len(found.holdings.subjects) == 2
+    assert {column.suffix for column in found.holdings.columns} <= {"T1w", "scans"}
+    assert "filters {'suffix': 'T1w'}, where 'age >= 21'" in found.notes[0]
 
 
 def test_a_bad_name_is_refused_before_anything_is_listed(counted, keys, proxy, tmp_path):

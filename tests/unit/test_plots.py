@@ -7,7 +7,7 @@ import pytest
 
 from s3bids.bids.layouts import Layout
 from s3bids.catalog import Catalog
-from s3bids.errors import ConfigError, MissingExtraError
+from s3bids.errors import ConfigError, MissingPackageError
 from s3bids.report.coverage import study_coverage
 from s3bids.report.plots import plot_coverage, plot_middle, plot_sizes
 
@@ -99,7 +99,7 @@ def test_another_part_is_refused(coverage):
 def test_without_matplotlib_the_command_that_installs_it_is_named(coverage, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (plot_coverage, plot_sizes, plot_middle):
-        with pytest.raises(MissingExtraError, match=r"pip install 's3bids\[plots\]'") as caught:
+        with pytest.raises(MissingPackageError, match=r"pip install 's3bids\[plots\]'") as caught:
             draw(coverage)
         assert isinstance(caught.value, ImportError)
 
