@@ -29,7 +29,7 @@ from s3bids.testing.studies import write_hbn_site, write_study
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: Programs that a page may call, besides our own.
-KNOWN = {"s3bids", "rm", "echo", "export", "make", "pip"}
+KNOWN = {"s3bids", "python", "rm", "echo", "export", "make", "pip"}
 LANGUAGES = {"console", "python", "text", "yaml", "bash"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 #: The page whose examples must print the same on every backend.
@@ -74,6 +74,7 @@ def prepared(rclone, tmp_path_factory):
     (afq / "sub-01").mkdir(parents=True)
     (afq / "dataset_description.json").write_text('{"Name": "afq", "BIDSVersion": "1.10.0"}')
     (afq / "sub-01" / "sub-01_profiles.csv").write_text("tractID,nodeID\n")
+    write_derivative(root / "openneuro-derivatives/fmriprep/ds000102-fmriprep")
     subjects = [f"NDARAA{number:03}XYZ" for number in range(12)]
     write_hbn_site(root / "fcp-indi/data/Projects/HBN/MRI/Site-SI", site="SI", subjects=subjects)
     rclone.refresh()
@@ -81,6 +82,13 @@ def prepared(rclone, tmp_path_factory):
     program = Path(sys.executable).with_name("s3bids")
     subprocess.run([program, "demo", "demo"], cwd=folder, check=True, capture_output=True)
     return folder, rclone.url
+
+
+def write_derivative(root):
+    """Write a data set that is a derivative by itself, as OpenNeuroDerivatives has them."""
+    (root / "sub-01" / "anat").mkdir(parents=True)
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}')
+    (root / "sub-01" / "anat" / "sub-01_desc-preproc_T1w.json").write_text("{}")
 
 
 class Session:
