@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow test-browser docs bench constraints clean
+.PHONY: help install demo check test test-slow test-browser docs notebooks images bench constraints clean
 
 help:
 	@echo "make demo         make the embedded study, download it, show what came"
@@ -13,6 +13,8 @@ help:
 	@echo "make test-browser run the tests that open pages in Chromium, which must be installed"
 	@echo "make check        ruff, mypy --strict and the architecture test"
 	@echo "make docs         build the documentation into build/docs; a warning is an error"
+	@echo "make notebooks   run the notebooks and keep what they show"
+	@echo "make images      draw the pictures of README; needs Chromium"
 	@echo "make bench        compare with s5cmd and s3bids 0.1.7; BENCH=folder of the measuring stick"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
 
@@ -49,6 +51,12 @@ test-browser: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_reference.py
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(READY)
+	$(BIN)/python notebooks/execute.py
+
+images: $(READY)
+	$(BIN)/python docs/make_images.py
 
 # The measuring stick lies beside the checkout; its README says how it is set up once.
 BENCH ?= ../shared/bench
