@@ -19,10 +19,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 from s3bids import errors
 from s3bids.cli.options import ASKED
+from s3bids.cli.program import program
 from s3bids.config import load_config
 from s3bids.testing.studies import write_hbn_site, write_study
 
@@ -87,7 +89,9 @@ def prepared(rclone, tmp_path_factory):
 def write_derivative(root):
     """Write a data set that is a derivative by itself, as OpenNeuroDerivatives has them."""
     (root / "sub-01" / "anat").mkdir(parents=True)
-    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}')
+    (root / "dataset_description.json").write_text(
+        '{"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}'
+    )
     (root / "sub-01" / "anat" / "sub-01_desc-preproc_T1w.json").write_text("{}")
 
 
@@ -232,6 +236,17 @@ def test_every_link_of_a_page_leads_to_a_file(page):
     for target in targets:
         assert not target.startswith("http"), "a page that needs the network is checked by nobody"
         assert (page.parent / (target.partition("#")[0] or page.name)).is_file(), target
+
+
+def test_pictures_are_small_and_show_what_was_run():
+    pictures = sorted((ROOT / "docs" / "images").iterdir())
+    assert [picture.name for picture in pictures] == ["bar.svg", "page.png"]
+    assert max(picture.stat().st_size for picture in pictures) < 100_000
+    drawn = pictures[0].read_text(encoding="utf-8")
+    for command in re.findall(r">\$ (s3bids [^<]*)<", drawn):
+        words = command.split()
+        program.get_command(None, words[1]).make_parser(click.Context(program)).parse_args(words[2:])
+    assert "complete: 891 files in data, all of them checked" in drawn
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
