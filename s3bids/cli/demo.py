@@ -67,6 +67,7 @@ def _commands(url: str, directory: str, target: str) -> list[str]:
         f"{program} ls {shlex.quote(url)} --files",
         f"{program} download {shlex.quote(url)} {shlex.quote(some)} --subjects 01 --suffix bold.nii.gz",
         f"{program} verify {shlex.quote(target)} --deep",
+        f"{program} report {shlex.quote(target)} -o {shlex.quote(str(Path(directory) / 'page.html'))}",
         f"{program} studies",
     ]
 
