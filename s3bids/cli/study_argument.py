@@ -46,7 +46,10 @@ def config_of(study: str) -> StudyConfig:
 def _unknown_text(study: str, shipped: list[str]) -> str:
     if Path(study).is_dir():
         place = Path(study).absolute().as_posix()
-        return f"{study} is a directory; to use it as a study write file://{place}; s3bids verify and s3bids report look at a download"
+        return (
+            f"{study} is a directory; to use it as a study write file://{place}; "
+            "s3bids verify and s3bids report look at a download"
+        )
     near = difflib.get_close_matches(study, shipped, 3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return (
