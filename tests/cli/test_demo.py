@@ -33,7 +33,7 @@ def commands_to_try(found):
 def test_the_commands_to_try_work_as_they_are_shown(run):
     """The environment is not activated here: the program is not on PATH, so its whole path is shown."""
     commands = commands_to_try(run("demo", "my demo", code=0))
-    assert [words[1] for words in commands] == ["ls", "download", "verify", "studies"]
+    assert [words[1] for words in commands] == ["ls", "download", "verify", "report", "studies"]
     for program, *arguments in commands:
         assert run(*arguments, code=0, program=(program,)).out != ""
 
