@@ -73,7 +73,7 @@ def test_without_its_extra_a_plot_names_the_command_that_installs_it(installed, 
         "except ImportError as error: print(error)\n"
     )
     text = call(installed / "python", "-c", code, cwd=tmp_path)
-    assert text == "cannot draw: matplotlib is not installed; pip install 's3bids[plots]'\n"
+    assert text == "drawing needs the package matplotlib; install it with: pip install 's3bids[plots]'\n"
 
 
 @pytest.mark.slow
