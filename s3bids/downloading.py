@@ -93,6 +93,17 @@ def execute(
         If files failed, after everything else was done; it carries the report.
     """
     wanted = wanted_of(catalog) if isinstance(catalog, Catalog) else map(wanted_of, catalog)
+    return bring(storage, wanted, directory, options, lost)
+
+
+def bring(
+    storage: Storage,
+    wanted: Wanted | Iterable[Wanted],
+    directory: Path,
+    options: Options,
+    lost: Sequence[Failure] = (),
+) -> DownloadReport:
+    """Download objects; see :func:`execute`."""
     report = download(storage, wanted, directory, options)
     if lost:
         failed = (*report.failed_files, *lost)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import choice_options, connection_options, directory_argument, json_option, log_option, study_argument
+from .options import (
+    choice_options,
+    connection_options,
+    directory_argument,
+    json_option,
+    log_option,
+    not_empty,
+    shard_option_value,
+)
 
 if TYPE_CHECKING:
+    from ..batch import Shard
     from .options import Choice, Connection
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("download")
-@study_argument
+@click.argument("study", metavar="STUDY", required=False, callback=not_empty)
 @directory_argument
 @choice_options
 @click.option("--jobs", type=int, metavar="N", help="Processes, -1 for all cores (default: 1, with many threads).")
@@ -29,19 +38,23 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that differ and are not ours.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and write nothing.")
+@click.option("--plan", "plan", metavar="F", callback=not_empty, help="Fetch this frozen plan: F DIR, without STUDY.")
+@click.option("--shard", metavar="I/N", callback=shard_option_value, help="Fetch only part I of N equal ones.")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what failed before, as the manifest in DIR has it.")
 @click.option("--no-progress", is_flag=True, help="Show neither a bar nor lines of progress.")
 @json_option
 @log_option
 @connection_options
 def command(
-    study: str,
+    study: str | None,
     directory: str | None,
     choice: Choice,
     jobs: int | None,
     verify: str,
     overwrite: bool,
     dry_run: bool,
+    plan: str | None,
+    shard: Shard | None,
     retry_failed: bool,
     no_progress: bool,
     as_json: bool,
@@ -54,32 +67,50 @@ def command(
     and files that are not ours are kept. With --retry-failed only those files are asked for that failed and have not
     come since, out of what the other options choose; without --derivatives those of all derivatives are meant too.
 
+    With --plan the objects of a plan that s3bids plan --save wrote are fetched, and nothing is listed: the only
+    argument is then DIR. An object that has changed since is not fetched, but listed as failed. With --shard I/N, on
+    any number of machines, each of N processes fetches a part of its own: parts are balanced by bytes and files, and
+    the same everywhere.
+
     Exit codes: 0 all wanted files are here and checked, 1 some failed or differ, 2 usage or configuration,
     4 no space is left, 130 interrupted.
     """
     from ..errors import DownloadError
+    from .frozen_source import FrozenSource, from_file, from_study, only_directory, require_study
     from .outcome import exit_code, show_outcome, show_trouble
     from .plan_view import show_plan
     from .progress import progress
-    from .study_argument import open_chosen
+    from .study_argument import Chosen, open_chosen
 
     if jobs == 0:
         raise click.BadParameter("0 processes do nothing; give at least 1, or -1 for all cores", param_hint="--jobs")
-    chosen = open_chosen(study, connection, choice)
-    target = chosen.directory(directory)
+    how: dict[str, Any] = {"overwrite": overwrite, "n_jobs": jobs, "verify": verify, "dry_run": dry_run}
+    if retry_failed and (plan is not None or shard is not None):
+        raise click.UsageError("--retry-failed goes without --plan and --shard; run the same command again instead")
+    chosen: Chosen | FrozenSource
+    if plan is not None:
+        place = only_directory(study, directory)
+        chosen = from_file(plan, shard, connection, choice)
+    else:
+        place = directory
+        chosen = open_chosen(require_study(study), connection, choice)
+    target = chosen.directory(place)
+    if isinstance(chosen, Chosen) and shard is not None:
+        chosen = from_study(chosen, shard, target)
     logger.debug("download from %s to %s", chosen.location, target.absolute())
+    emit = progress(wanted=not no_progress)
     try:
-        report = chosen.study.download_dataset(
-            target,
-            derivatives=chosen.derivatives,
-            suffix=chosen.suffix,
-            overwrite=overwrite,
-            n_jobs=jobs,
-            verify=verify,
-            dry_run=dry_run,
-            retry_failed=retry_failed,
-            emit=progress(wanted=not no_progress),
-        )
+        if isinstance(chosen, FrozenSource):
+            report = chosen.download(target, emit=emit, **how)
+        else:
+            report = chosen.study.download_dataset(
+                target,
+                derivatives=chosen.derivatives,
+                suffix=chosen.suffix,
+                retry_failed=retry_failed,
+                emit=emit,
+                **how,
+            )
     except DownloadError as error:
         report = error.report
     show_trouble(report)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import ConfigError
 from .logs import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..batch import Access, Shard
     from ..config import StudyConfig
 
     Command = Callable[..., Any]
 
+#: What says how a bucket is reached.
+Reached = TypeVar("Reached", "StudyConfig", "Access")
 #: The word for everything, in `--subjects` and `--derivatives`.
 ALL = "all"
 
@@ -39,8 +43,8 @@ class Connection:
             return True
         return default if self.sign is None else self.sign
 
-    def applied_to(self, config: StudyConfig) -> StudyConfig:
-        """Give the study's config with what was chosen on the command line."""
+    def applied_to(self, config: Reached) -> Reached:
+        """Give the config of a study, or the access of a plan, with what was chosen on the command line."""
         anon = not self.is_signed(default=not config.anon)
         profile = config.profile if self.profile is None else self.profile
         return replace(
@@ -63,6 +67,17 @@ class Choice:
     derivatives: tuple[str, ...] = ()
     suffix: str | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was chosen, in words for a record."""
+        return tuple(f"{name}={_word(value)}" for name, value in vars(self).items() if value)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={_word(each)}" for name, each in value.items())
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
 
 def split_list(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> tuple[str, ...]:
     """Take the values of an option that may be repeated, each of which may be a list with commas."""
@@ -79,6 +94,18 @@ def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     if value == "":
         raise click.BadParameter("it is empty", ctx, param)
     return value
+
+
+def shard_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    """Take the value of --shard."""
+    if value is None:
+        return None
+    from ..batch import parse_shard
+
+    try:
+        return parse_shard(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
 
 
 def study_argument(command: Command) -> Command:
@@ -180,6 +207,7 @@ __all__ = [
     "json_option",
     "log_option",
     "not_empty",
+    "shard_option_value",
     "split_list",
     "study_argument",
 ]

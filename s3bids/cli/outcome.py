@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..transfer.report import DownloadReport, Failure
-    from .study_argument import Chosen
+    from .study_argument import Source
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def _name(files: tuple[Failure, ...], what: str) -> None:
 
 
 def show_outcome(
-    chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
+    chosen: Source, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
 ) -> None:
     """Print the summary of a download, or of a second try at what failed."""
     if as_json:
@@ -73,9 +73,9 @@ def show_outcome(
     out(f"not complete: {here:,} of {files_text(planned)} are in {directory}; {advice}")
 
 
-def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> dict[str, Any]:
+def _outcome_json(chosen: Source, report: DownloadReport, directory: Path) -> dict[str, Any]:
     return {
-        "study": chosen.study.study_id,
+        "study": chosen.study_id,
         "source": chosen.location,
         "directory": str(directory.absolute()),
         "complete": is_complete(report),

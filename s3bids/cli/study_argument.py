@@ -6,7 +6,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..config import StudyConfig, load_config, open_study, shipped_studies
 from ..errors import ConfigError, SubjectNotFoundError
@@ -14,6 +14,7 @@ from ..storage.params import LocalFSParams, url_params
 from .options import ALL, Choice, Connection
 
 if TYPE_CHECKING:
+    from ..bids.layouts import Layout
     from ..selection import DerivativeChoice
     from ..study import S3BIDSStudy
 
@@ -64,6 +65,25 @@ def _last(prefix: str, bucket: str) -> str:
     return prefix.strip("/").rpartition("/")[2] or bucket
 
 
+class Source(Protocol):
+    """What is told of the study behind a download."""
+
+    @property
+    def study_id(self) -> str:
+        """The study's name."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """How the study is arranged."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where the study is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A study that is open, and what of it is wanted."""
@@ -71,6 +91,16 @@ class Chosen:
     study: S3BIDSStudy
     derivatives: DerivativeChoice
     suffix: str | None
+
+    @property
+    def study_id(self) -> str:
+        """The study's name."""
+        return self.study.study_id
+
+    @property
+    def layout(self) -> Layout:
+        """How the study is arranged."""
+        return self.study.layout
 
     @property
     def location(self) -> str:
@@ -108,4 +138,4 @@ def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:
         return study
 
 
-__all__ = ["Chosen", "config_of", "open_chosen"]
+__all__ = ["Chosen", "Source", "config_of", "open_chosen"]

@@ -17,8 +17,9 @@ from .engine import Part, writer_name
 from .manifest import ManifestWriter, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
-from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
+from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash
 from .progress import Ended, Event, Planned, Started, silent
+from .refusals import refusals
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
 from .verify import Verify, etag_md5
@@ -53,6 +54,8 @@ class Options:
     now: Callable[[], float] = time.time
     #: Bytes of one request for a part of a large object.
     piece_bytes: int = PIECE_BYTES
+    #: Only the objects that were planned will do: one that has changed since has failed.
+    is_frozen: bool = False
 
 
 def plan_download(
@@ -134,6 +137,7 @@ class _Run:
             run=self._name,
             now=options.now,
             piece_bytes=options.piece_bytes,
+            is_frozen=options.is_frozen,
         )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))

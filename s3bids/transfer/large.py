@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import ObjectChangedError, RangeNotServedError, VerificationError
+from ..errors import ObjectChangedError, ObjectNotFoundError, RangeNotServedError, VerificationError
 from ..storage.files import free_part_name
 from .checks import ByteCheck
 from .etags import etag_md5
@@ -25,6 +25,7 @@ from .outcome import (
     conflicting,
     failed,
     is_refusal,
+    outdated,
     record_of,
     renewed,
 )
@@ -320,6 +321,8 @@ class LargeFile:
     def _another_way(self, error: Exception) -> Next:
         """Begin anew where that may help; otherwise the file has failed."""
         try:
+            if self._settings.is_frozen and isinstance(error, ObjectChangedError | ObjectNotFoundError):
+                return self._ended_badly(outdated(error, self._planned))
             if isinstance(error, ObjectChangedError) and self._transfer is self._planned:
                 self._transfer = renewed(self._storage, self._planned)
                 return self._begin_anew()

@@ -8,7 +8,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import S3BIDSError, StorageUnavailableError, VerificationError
+from ..errors import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    S3BIDSError,
+    StorageUnavailableError,
+    VerificationError,
+)
 from .manifest import Record
 from .report import Result, Status
 from .retry import Retry
@@ -44,6 +50,8 @@ class Settings:
     now: Callable[[], float] = time.time
     #: Objects larger than this and a half are fetched in pieces of this size, several at once.
     piece_bytes: int = PIECE_BYTES
+    #: Only the objects that were planned will do: one that has changed since has failed.
+    is_frozen: bool = False
 
 
 #: Bytes that a thread holds at a time: with hundreds of threads they add up, and larger ones were no faster.
@@ -99,6 +107,24 @@ def renewed(storage: Storage, transfer: Transfer) -> Transfer:
     found = storage.head(transfer.key)
     modified = found.last_modified.timestamp() if found.last_modified else math.nan
     return transfer._replace(size=found.size, etag=found.etag, modified=modified, partial=None)
+
+
+def check_frozen(storage: Storage, transfer: Transfer) -> None:
+    """Compare an object with a frozen plan where no ETag does that with the request: on a local emulation."""
+    if transfer.etag is not None:
+        return
+    now = renewed(storage, transfer)
+    if (now.size, now.etag) != (transfer.size, None) or now.modified != transfer.modified == transfer.modified:
+        raise ObjectChangedError(f"cannot read {storage.location}/{transfer.key}: the object was written again")
+
+
+def outdated(error: Exception, transfer: Transfer) -> Exception:
+    """Say of an object that is not the one of a frozen plan what to do; other errors stay as they are."""
+    if isinstance(error, ObjectChangedError):
+        return ObjectChangedError(f"{transfer.key}: the plan is older than the object; make it anew")
+    if isinstance(error, ObjectNotFoundError):
+        return ObjectNotFoundError(f"{error}; the plan is older than the bucket: make it anew")
+    return error
 
 
 class Counter:
@@ -172,10 +198,12 @@ __all__ = [
     "Interrupted",
     "Outcome",
     "Settings",
+    "check_frozen",
     "check_size",
     "conflicting",
     "failed",
     "is_refusal",
+    "outdated",
     "record_of",
     "renewed",
 ]
