@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow bench constraints clean
+.PHONY: help install demo check test test-slow test-slurm bench constraints clean
 
 help:
 	@echo "make demo         make the embedded study, download it, show what came"
 	@echo "make test         run the tests"
 	@echo "make test-slow    run the tests that take longer (kill tests, large listings)"
+	@echo "make test-slurm   run the tests on a Slurm of one node; .ci/install-slurm installs what they need"
 	@echo "make check        ruff, mypy --strict and the architecture test"
 	@echo "make bench        compare with s5cmd and s3bids 0.1.7; BENCH=folder of the measuring stick"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
@@ -35,10 +36,13 @@ check: $(READY)
 	$(BIN)/pytest -q tests/test_architecture.py
 
 test: $(READY)
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow and not slurm"
 
 test-slow: $(READY)
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m "slow and not slurm"
+
+test-slurm: $(READY)
+	$(BIN)/pytest -q -m slurm tests/slurm
 
 # The measuring stick lies beside the checkout; its README says how it is set up once.
 BENCH ?= ../shared/bench

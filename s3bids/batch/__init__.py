@@ -3,15 +3,21 @@
 from .bring import download_plan
 from .frozen import Access, FrozenPlan, freeze, read_plan, save_plan
 from .shards import Shard, assign, parse_shard
+from .slurm import JobFiles, SlurmJob, write_job
+from .verifying import verify_plan
 
 __all__ = [
     "Access",
     "FrozenPlan",
+    "JobFiles",
     "Shard",
+    "SlurmJob",
     "assign",
     "download_plan",
     "freeze",
     "parse_shard",
     "read_plan",
     "save_plan",
+    "verify_plan",
+    "write_job",
 ]
