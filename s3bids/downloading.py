@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from . import __version__
 from .catalog import Catalog
 from .errors import ConfigError, DownloadError
 from .selection import as_index
@@ -111,6 +112,31 @@ def bring(
     if report.failed and not options.dry_run:
         raise DownloadError(failure_message(report, directory), report)
     return report
+
+
+def about_run(
+    study: str, source: str, subjects: Sequence[str] | None, derivatives: Sequence[str], **chosen: object
+) -> dict[str, Any]:
+    """Say for the manifest what a run is to bring, and by which version of s3bids.
+
+    Parameters
+    ----------
+    study, source
+        The study's name, and where it is.
+    subjects
+        Their ids; None for all.
+    derivatives
+        Names or globs.
+    chosen
+        Whatever else was chosen; what is None or empty is left out.
+    """
+    selection = {"subjects": "all" if subjects is None else list(subjects), "derivatives": list(derivatives), **chosen}
+    return {
+        "tool": f"s3bids {__version__}",
+        "study": study,
+        "source": source,
+        "selection": {name: value for name, value in selection.items() if value not in (None, [], ())},
+    }
 
 
 def files_present(report: DownloadReport, directory: Path) -> dict[str, str]:

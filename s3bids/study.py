@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .catalog import Catalog
-from .downloading import check_directory_argument, check_flags, check_options, check_suffix, execute, files_present
+from .downloading import (
+    about_run,
+    check_directory_argument,
+    check_flags,
+    check_options,
+    check_suffix,
+    execute,
+    files_present,
+)
 from .errors import DownloadError
 from .listed_study import ListedStudy
 from .retry_failed import RetryChoice, find_failed
@@ -232,6 +241,7 @@ class S3BIDSStudy(ListedStudy):
         checked = check_options(**options)
         check_flags(retry_failed=retry_failed)
         target = check_directory_argument(directory)
+        checked = replace(checked, about=self._about(subjects, derivatives, suffix))
         if retry_failed:
             choice = self._retry_choice(subjects, derivatives, suffix)
             failed, lost = find_failed(self._data_set, target, choice)
@@ -241,6 +251,15 @@ class S3BIDSStudy(ListedStudy):
         if must_match and isinstance(parts, Catalog):
             require_matches(parts, selection)
         return self._bring(parts, target, checked, str(directory), subjects)
+
+    def _about(
+        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
+    ) -> dict[str, Any]:
+        chosen = sorted(subject.subject_id for subject in subjects)
+        everyone = None if chosen == self._all_subjects else chosen
+        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
+        patterns = self._patterns(derivatives)
+        return about_run(self.study_id, source, everyone, patterns, suffix=suffix, random_seed=self.random_seed)
 
     def _retry_choice(
         self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "selection": {"errors", "bids", "catalog"},
     "transfer": {"errors", "storage"},
     "neuro": {"errors", "storage"},
-    "study": _BELOW_STUDY,
+    "study": {*_BELOW_STUDY, "root"},
     "config": {*_BELOW_STUDY, "study", "root"},
     "batch": {*_BELOW_STUDY, "study", "config", "root"},
     "report": {*_BELOW_STUDY, "study", "config", "root"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..downloading import bring, check_directory_argument, check_options
+from ..downloading import about_run, bring, check_directory_argument, check_options
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def download_plan(
     opened = plan.access.open(plan.location) if storage is None else storage
     if opened.location != plan.location:
         raise ConfigError(f"the storage is at {opened.location}, the objects of the plan are at {plan.location}")
-    return bring(opened, part.wanted, target, replace(options, is_frozen=is_frozen))
+    about = about_run(plan.study, plan.source, None, (), words=list(plan.selection), shard=shard and str(shard))
+    about["selection"].pop("subjects")
+    return bring(opened, part.wanted, target, replace(options, is_frozen=is_frozen, about=about | {"plan": plan.time}))
 
 
 __all__ = ["download_plan"]

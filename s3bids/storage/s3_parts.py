@@ -27,10 +27,18 @@ def read_part(client: Any, bucket: str, key: str, start: int, end: int | None) -
 
 
 def stream_part(
-    clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
+    clients: S3Clients,
+    bucket: str,
+    key: str,
+    start: int,
+    end: int | None,
+    if_match: str | None,
+    chunk_size: int,
+    *,
+    version: str | None = None,
 ) -> Iterator[bytes]:
     """Yield ``[start:end]`` of an object; from a server that sends it whole, only where no end is given."""
-    answer = _ask(clients.boto3, bucket, key, start, end, if_match)
+    answer = _ask(clients.boto3, bucket, key, start, end, if_match, version)
     if answer is None:
         return
     is_part = _is_part(answer)
@@ -49,9 +57,13 @@ def stream_part(
             skip = 0
 
 
-def _ask(client: Any, bucket: str, key: str, start: int, end: int | None, if_match: str | None) -> Any:
+def _ask(
+    client: Any, bucket: str, key: str, start: int, end: int | None, if_match: str | None, version: str | None = None
+) -> Any:
     """Ask for a part of an object; None if the object ends before it."""
     options = {"IfMatch": f'"{if_match}"'} if if_match else {}
+    if version:
+        options["VersionId"] = version
     if start or end is not None:
         options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
     try:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
@@ -56,6 +56,8 @@ class Options:
     piece_bytes: int = PIECE_BYTES
     #: Only the objects that were planned will do: one that has changed since has failed.
     is_frozen: bool = False
+    #: What the manifest is to say of the run: tool, study, what was chosen.
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def plan_download(
@@ -138,6 +140,7 @@ class _Run:
             now=options.now,
             piece_bytes=options.piece_bytes,
             is_frozen=options.is_frozen,
+            about=options.about,
         )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
@@ -149,7 +152,8 @@ class _Run:
             options.emit(Ended())
 
     def _planned(self, parts: Iterator[Wanted]) -> Iterator[Part]:
-        with ManifestWriter(self._directory, writer_name(self._name), now=self._options.now) as manifest:
+        options = self._options
+        with ManifestWriter(self._directory, writer_name(self._name), now=options.now, about=options.about) as manifest:
             for wanted in parts:
                 plan, found = plan_download(
                     self._storage, wanted, self._directory, self._options, records=self._records

@@ -72,7 +72,9 @@ def run_transfers(
     unfinished file that the next run goes on with.
     """
     pool = _Pool(storage, parts, settings)
-    with ManifestWriter(settings.directory, writer_name(settings.run), now=settings.now) as manifest:
+    with ManifestWriter(
+        settings.directory, writer_name(settings.run), now=settings.now, about=settings.about
+    ) as manifest:
         try:
             pool.start()
             for messages in pool.batches():

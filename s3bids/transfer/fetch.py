@@ -20,6 +20,7 @@ from .outcome import (
     conflicting,
     failed,
     is_refusal,
+    open_stream,
     outdated,
     record_of,
     renewed,
@@ -247,7 +248,7 @@ def _pieces(storage: Storage, transfer: Transfer, target: str) -> Iterable[Piece
     """Give the object's bytes; for a file that may be a part of them, stop as soon as it is not."""
     if transfer.size == 0:
         return ()
-    pieces = storage.stream(transfer.key, if_match=transfer.etag, chunk_size=STREAM_BYTES)
+    pieces = open_stream(storage, transfer)
     if transfer.action not in (Action.COMPLETE, Action.COMPARE):
         return pieces
     return _compared(pieces, transfer, target)

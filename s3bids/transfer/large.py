@@ -18,13 +18,13 @@ from .checks import ByteCheck
 from .etags import etag_md5
 from .fetch import fetch
 from .outcome import (
-    STREAM_BYTES,
     Interrupted,
     Outcome,
     Settings,
     conflicting,
     failed,
     is_refusal,
+    open_stream,
     outdated,
     record_of,
     renewed,
@@ -239,9 +239,7 @@ class LargeFile:
     def _receive(self, index: int, end: int) -> None:
         """Receive the rest of a piece with one request."""
         transfer = self._transfer
-        for piece in self._storage.stream(
-            transfer.key, self._positions[index], transfer.etag, end=end, chunk_size=STREAM_BYTES
-        ):
+        for piece in open_stream(self._storage, transfer, self._positions[index], end):
             self._check_stop()
             self._health.good()
             if self._positions[index] + len(piece) > end:

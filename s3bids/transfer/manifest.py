@@ -20,7 +20,7 @@ from ..errors import DestinationError, ObjectNotFoundError
 from ..storage.files import part_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ class Record(NamedTuple):
     sha256: str | None = None
     #: When this was written, in seconds since 1970.
     time: float = 0.0
+    #: The version of the object, where it is known.
+    version: str | None = None
 
 
 #: Field of a line -> the types that JSON may give for it.
@@ -69,6 +71,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "md5": (str, type(None)),
     "sha256": (str, type(None)),
     "time": (float, int),
+    "version": (str, type(None)),
 }
 
 
@@ -86,9 +89,14 @@ class ManifestWriter:
         Name of this writer's file, unique to process and run, without extension.
     now
         The clock, in seconds since 1970.
+    about
+        What is known of the run, to be noted before its first record: tool, study, what was chosen.
     """
 
-    def __init__(self, directory: Path, name: str, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Path, name: str, *, now: Callable[[], float], about: Mapping[str, Any] | None = None
+    ) -> None:
+        self._about = dict(about or {})
         self._path = directory / STATE_FOLDER / f"{name}{_SUFFIX}"
         self._now = now
         self._file: int | None = None
@@ -96,6 +104,7 @@ class ManifestWriter:
         #: The last line may lack its end.
         self._is_cut = False
         self._has_failed = False
+        self._is_begun = False
 
     def __enter__(self) -> ManifestWriter:
         return self
@@ -123,7 +132,15 @@ class ManifestWriter:
             }
         )
 
+    def note(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Take in something else that is worth knowing of a download; :meth:`flush` writes it."""
+        self._append({"event": event, **fields, "time": self._now()})
+
     def _append(self, entry: dict[str, Any]) -> None:
+        if self._about and not self._is_begun:
+            self._is_begun = True
+            if not self._path.exists():
+                self.note("run", self._about)
         self._lines.append(_ENCODE(entry).encode() + b"\n")
 
     def flush(self) -> None:
@@ -239,6 +256,15 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     if required:
         require_manifest(directory, "verify")
     return read_manifest(directory).records
+
+
+def read_notes(directory: Path, event: str) -> list[dict[str, Any]]:
+    """Read what :meth:`ManifestWriter.note` wrote of one event, the oldest first.
+
+    The fields are input from outside: whoever uses one checks it.
+    """
+    found = [entry for entry in _entries(directory) if entry.get("event") == event]
+    return sorted(found, key=lambda entry: entry["time"] if isinstance(entry.get("time"), int | float) else 0.0)
 
 
 def read_failures(directory: Path) -> dict[str, FailedRecord]:

@@ -6,7 +6,7 @@ import errno
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import (
     ObjectChangedError,
@@ -15,16 +15,17 @@ from ..errors import (
     StorageUnavailableError,
     VerificationError,
 )
+from ..storage.s3_versions import Versioned
 from .manifest import Record
 from .report import Result, Status
 from .retry import Retry
 from .verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ..storage.base import Storage
+    from ..storage.base import Piece, Storage
     from .checks import Digests
     from .plan import Transfer
 
@@ -52,6 +53,8 @@ class Settings:
     piece_bytes: int = PIECE_BYTES
     #: Only the objects that were planned will do: one that has changed since has failed.
     is_frozen: bool = False
+    #: What the manifest is to say of the run: tool, study, what was chosen.
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 #: Bytes that a thread holds at a time: with hundreds of threads they add up, and larger ones were no faster.
@@ -107,6 +110,13 @@ def renewed(storage: Storage, transfer: Transfer) -> Transfer:
     found = storage.head(transfer.key)
     modified = found.last_modified.timestamp() if found.last_modified else math.nan
     return transfer._replace(size=found.size, etag=found.etag, modified=modified, partial=None)
+
+
+def open_stream(storage: Storage, transfer: Transfer, start: int = 0, end: int | None = None) -> Iterator[Piece]:
+    """Ask for the bytes of an object: of the version that is meant, else of the one with the ETag of the listing."""
+    if transfer.version is not None and isinstance(storage, Versioned):
+        return storage.stream_version(transfer.key, transfer.version, start, end=end, chunk_size=STREAM_BYTES)
+    return storage.stream(transfer.key, start, transfer.etag, end=end, chunk_size=STREAM_BYTES)
 
 
 def check_frozen(storage: Storage, transfer: Transfer) -> None:
@@ -188,6 +198,7 @@ def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: Digests
         None if transfer.modified != transfer.modified else transfer.modified,  # NaN: unknown
         mtime_ns,
         *digests,
+        version=transfer.version,
     )
 
 
@@ -203,6 +214,7 @@ __all__ = [
     "conflicting",
     "failed",
     "is_refusal",
+    "open_stream",
     "outdated",
     "record_of",
     "renewed",
