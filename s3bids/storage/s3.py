@@ -29,7 +29,7 @@ from .base import (
 from .files import save, upload_with
 from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
-from .s3_clients import PATIENT_RETRIES, S3Clients
+from .s3_clients import PATIENT_RETRIES, S3Clients, obstore_is_lost
 from .s3_errors import is_not_partial, is_outside, translating
 from .s3_parts import read_part, stream_part
 
@@ -107,7 +107,7 @@ class S3Storage:
         start = prefix if literal else directory_prefix(prefix)
         # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
         loses_slash = not literal and not start and next(self._raw_listing("/"), None) is not None
-        if literal or loses_slash or is_odd(start.removesuffix("/")) or is_odd(after):
+        if literal or loses_slash or obstore_is_lost() or is_odd(start.removesuffix("/")) or is_odd(after):
             yield from without_markers(self._raw_listing(start, after))
             return
         yield from without_markers(self._fast_listing(start, after))
@@ -153,7 +153,7 @@ class S3Storage:
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level; see :meth:`Storage.children`. One request for each 1,000 entries."""
-        if delimiter != "/" or is_odd(prefix.removesuffix("/")):
+        if delimiter != "/" or obstore_is_lost() or is_odd(prefix.removesuffix("/")):
             return self._raw_children(prefix, delimiter)
         import obstore
         from obstore.exceptions import InvalidPathError
@@ -188,7 +188,7 @@ class S3Storage:
         """Say what one object is; see :meth:`Storage.head`."""
         require_key(key)
         self._refuse_marker("look at", key)
-        if is_odd(key):
+        if is_odd(key) or obstore_is_lost():
             with self._translating("look at", key):
                 found = self.client.head_object(Bucket=self.bucket, Key=key)
             return ObjectInfo(
@@ -242,7 +242,8 @@ class S3Storage:
         if end is not None and end <= start:
             self.head(key)
             return
-        if is_odd(key) or (start and end is None) or (end is not None and self._clients.ranges_need_boto3):
+        needs_boto3 = (start and end is None) or (end is not None and self._clients.ranges_need_boto3)
+        if needs_boto3 or is_odd(key) or obstore_is_lost():
             yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
             return
         # No context manager around: small files are many, and each microsecond counts for them.

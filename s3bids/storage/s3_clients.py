@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .session import make_client, make_store
 
@@ -20,6 +20,20 @@ T = TypeVar("T")
 
 #: How often a LIST, a HEAD or a small read is sent again. A stream is not: whoever consumes it knows what it has.
 PATIENT_RETRIES = 4
+
+
+class _Runtime:
+    """obstore's threads, which a process has once: a forked child has none of them, and what waits for them hangs."""
+
+    #: The process that they were begun in.
+    pid: int | None = None
+    #: Clients that a child got from its parent. To close them would reach into the parent's connections.
+    left_alone: ClassVar[list[object]] = []
+
+
+def obstore_is_lost() -> bool:
+    """Say whether this is a forked child of a process that has used obstore: then only boto3 serves."""
+    return _Runtime.pid not in (None, os.getpid())
 
 
 class S3Clients:
@@ -63,12 +77,14 @@ class S3Clients:
             return store
         with self._lock:
             if retries not in self._stores:
+                _Runtime.pid = os.getpid()
                 self._stores[retries] = make_store(self._params, retries=retries, region=self._region)
             return self._stores[retries]
 
     def _renew_after_fork(self) -> None:
         # Neither sockets nor obstore's threads survive a fork.
         if self._pid != os.getpid():
+            _Runtime.left_alone += [self._stores, self._boto3]
             self._reset()
 
     def ask(self, request: Callable[[S3Store], T], *, retries: int = PATIENT_RETRIES) -> T:
