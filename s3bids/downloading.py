@@ -33,6 +33,7 @@ def check_options(
     verify: object = "etag",
     dry_run: object = False,
     emit: Callable[[Event], None] | None = None,
+    reserve: object = 0,
 ) -> Options:
     """Check the arguments that all downloads have, and give them as one value."""
     check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run)
@@ -43,7 +44,11 @@ def check_options(
         raise ValueError("n_jobs is 0; give at least 1, or -1 for all cores")
     if verify not in list(Verify):
         raise ConfigError(f"verify is {verify!r}; choose from {', '.join(Verify)}")
+    kept_free = as_index(reserve)
+    if kept_free is None or kept_free < 0:
+        raise ConfigError(f"reserve is {reserve!r}; give a number of bytes that are to stay free, from 0 on")
     return Options(
+        reserve=kept_free,
         verify=Verify(str(verify)),
         overwrite=bool(overwrite),
         dry_run=bool(dry_run),

@@ -178,6 +178,7 @@ class S3BIDSStudy(ListedStudy):
         dry_run: bool = False,
         retry_failed: bool = False,
         emit: Callable[[Event], None] | None = None,
+        reserve: int = 0,
     ) -> DownloadReport:
         """Download the data set as the command line does: with every file that belongs to no subject.
 
@@ -192,6 +193,8 @@ class S3BIDSStudy(ListedStudy):
             Derivatives to bring as well, with the files at their roots; as `include_derivs`.
         emit
             Told what happens, as events of :mod:`s3bids.transfer.progress`. Default: nobody is told.
+        reserve
+            Bytes that are to stay free on the disk: what does not fit is refused before the first request.
 
         Returns
         -------
@@ -214,6 +217,7 @@ class S3BIDSStudy(ListedStudy):
             dry_run=dry_run,
             retry_failed=retry_failed,
             emit=emit,
+            reserve=reserve,
         )
 
     def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:

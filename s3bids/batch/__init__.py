@@ -2,6 +2,7 @@
 
 from .bring import download_plan
 from .frozen import Access, FrozenPlan, freeze, read_plan, save_plan
+from .lock import lock
 from .shards import Shard, assign, parse_shard
 from .slurm import JobFiles, SlurmJob, write_job
 from .verifying import verify_plan
@@ -15,6 +16,7 @@ __all__ = [
     "assign",
     "download_plan",
     "freeze",
+    "lock",
     "parse_shard",
     "read_plan",
     "save_plan",

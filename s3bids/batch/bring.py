@@ -31,6 +31,7 @@ def download_plan(
     verify: str = "etag",
     dry_run: bool = False,
     emit: Callable[[Event], None] | None = None,
+    reserve: int = 0,
 ) -> DownloadReport:
     """Download the objects of a plan, or one shard of them.
 
@@ -47,7 +48,7 @@ def download_plan(
     is_frozen
         Only the very objects of the plan will do: each GET carries the ETag, and one that has changed since is listed
         as failed. False: the plan was made just now, and an object that changes meanwhile is fetched as it is.
-    overwrite, n_jobs, verify, dry_run, emit
+    overwrite, n_jobs, verify, dry_run, emit, reserve
         As in :meth:`~s3bids.S3BIDSStudy.download_dataset`.
 
     Returns
@@ -63,7 +64,9 @@ def download_plan(
     DestinationError
         If the directory cannot be used.
     """
-    options = check_options(overwrite=overwrite, n_jobs=n_jobs, verify=verify, dry_run=dry_run, emit=emit)
+    options = check_options(
+        overwrite=overwrite, n_jobs=n_jobs, verify=verify, dry_run=dry_run, emit=emit, reserve=reserve
+    )
     target = check_directory_argument(directory)
     part = plan if shard is None else plan.shard(shard)
     opened = plan.access.open(plan.location) if storage is None else storage

@@ -15,6 +15,7 @@ from .options import (
     log_option,
     not_empty,
     shard_option_value,
+    size_option_value,
 )
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ logger = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace files that differ and are not ours.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and write nothing.")
 @click.option("--plan", "plan", metavar="F", callback=not_empty, help="Fetch this frozen plan: F DIR, without STUDY.")
+@click.option("--locked", metavar="F", callback=not_empty, help="Fetch exactly what s3bids lock wrote: F DIR.")
 @click.option("--shard", metavar="I/N", callback=shard_option_value, help="Fetch only part I of N equal ones.")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what failed before, as the manifest in DIR has it.")
+@click.option("--reserve", metavar="SIZE", callback=size_option_value, help="Keep this much of the disk free, as 50G.")
 @click.option("--no-progress", is_flag=True, help="Show neither a bar nor lines of progress.")
 @json_option
 @log_option
@@ -54,8 +57,10 @@ def command(
     overwrite: bool,
     dry_run: bool,
     plan: str | None,
+    locked: str | None,
     shard: Shard | None,
     retry_failed: bool,
+    reserve: int,
     no_progress: bool,
     as_json: bool,
     connection: Connection,
@@ -84,7 +89,17 @@ def command(
 
     if jobs == 0:
         raise click.BadParameter("0 processes do nothing; give at least 1, or -1 for all cores", param_hint="--jobs")
-    how: dict[str, Any] = {"overwrite": overwrite, "n_jobs": jobs, "verify": verify, "dry_run": dry_run}
+    how: dict[str, Any] = {
+        "overwrite": overwrite,
+        "n_jobs": jobs,
+        "verify": verify,
+        "dry_run": dry_run,
+        "reserve": reserve,
+    }
+    if plan is not None and locked is not None:
+        raise click.UsageError("--plan and --locked exclude each other")
+    # A lock is a plan that names versions.
+    plan = locked if plan is None else plan
     if retry_failed and (plan is not None or shard is not None):
         raise click.UsageError("--retry-failed goes without --plan and --shard; run the same command again instead")
     chosen: Chosen | FrozenSource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,6 +109,16 @@ def shard_option_value(ctx: click.Context, param: click.Parameter, value: str | 
         raise click.BadParameter(str(error), ctx, param) from error
 
 
+def size_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
+    """Take a number of bytes, such as 500M or 1.5G; K, M, G and T are powers of 1,024. Nothing given is nothing."""
+    if value is None:
+        return 0
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no size; write for example 500M or 50G", ctx, param)
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
 def study_argument(command: Command) -> Command:
     """Add STUDY."""
     return click.argument("study", metavar="STUDY", callback=not_empty)(command)
@@ -208,6 +219,7 @@ __all__ = [
     "log_option",
     "not_empty",
     "shard_option_value",
+    "size_option_value",
     "split_list",
     "study_argument",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import Part, writer_name
+from .failed_table import write_failed
 from .manifest import ManifestWriter, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
@@ -22,6 +23,7 @@ from .progress import Ended, Event, Planned, Started, silent
 from .refusals import refusals
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
+from .space import SpaceCheck
 from .verify import Verify, etag_md5
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class Options:
     piece_bytes: int = PIECE_BYTES
     #: Only the objects that were planned will do: one that has changed since has failed.
     is_frozen: bool = False
+    #: Compare what is planned with what is free before the first request, and keep so many bytes free.
+    checks_space: bool = True
+    reserve: int = 0
     #: What the manifest is to say of the run: tool, study, what was chosen.
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +118,7 @@ def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Pat
     for result in run.results(parts):
         tally.add(result)
     report = _report(joined(run.plans), tally, time.perf_counter() - started)
+    write_failed(directory, has_failed=report.failed > 0)
     _warn_of_conflicts(report, directory)
     return report
 
@@ -154,6 +160,7 @@ class _Run:
     def _planned(self, parts: Iterator[Wanted]) -> Iterator[Part]:
         options = self._options
         with ManifestWriter(self._directory, writer_name(self._name), now=options.now, about=options.about) as manifest:
+            space = SpaceCheck(self._directory, options.reserve) if options.checks_space else None
             for wanted in parts:
                 plan, found = plan_download(
                     self._storage, wanted, self._directory, self._options, records=self._records
@@ -162,6 +169,8 @@ class _Run:
                 manifest.flush()
                 remove_abandoned([*found.abandoned, *_superseded(plan, found)])
                 self.plans.append(plan)
+                if space is not None:
+                    space.take(plan, plan.count(Action.FETCH))
                 yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
 
 
