@@ -1,6 +1,7 @@
 """Downloads by many processes: frozen plans, and their shards."""
 
 from .bring import download_plan
+from .drift import drift
 from .frozen import Access, FrozenPlan, freeze, read_plan, save_plan
 from .lock import lock
 from .shards import Shard, assign, parse_shard
@@ -15,6 +16,7 @@ __all__ = [
     "SlurmJob",
     "assign",
     "download_plan",
+    "drift",
     "freeze",
     "lock",
     "parse_shard",

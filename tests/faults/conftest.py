@@ -468,7 +468,7 @@ sys.exit(run(sys.argv[2:]))
 """
 
 
-def ended(process, seconds=120.0):
+def ended(process, seconds=400.0):
     """Wait for the end of a process that was started: code, report or None, what it said."""
     with process:
         out, err = process.communicate(timeout=seconds)
