@@ -135,16 +135,17 @@ def json_option(command: Command) -> Command:
 
 
 def log_option(command: Command) -> Command:
-    """Add --log-file, which is opened before anything else happens."""
+    """Add --log-file and --log-json, which are opened before anything else happens."""
 
     def opened(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        del ctx, param
+        del ctx
         if value is not None:
-            open_log(value)
+            open_log(value, as_json=param.name == "log_json")
 
     text = "Append what happens, in detail, to this file."
-    option = click.option("--log-file", metavar="F", expose_value=False, is_eager=True, callback=opened, help=text)
-    return option(command)
+    how: dict[str, Any] = {"metavar": "F", "expose_value": False, "is_eager": True, "callback": opened}
+    as_json = click.option("--log-json", help="The same, one JSON object a line.", **how)
+    return click.option("--log-file", help=text, **how)(as_json(command))
 
 
 def connection_options(command: Command) -> Command:

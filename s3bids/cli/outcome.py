@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def show_outcome(
     chosen: Source, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
 ) -> None:
     """Print the summary of a download, or of a second try at what failed."""
+    logger.info("summary: %s", json.dumps(_summary(report)))
     if as_json:
         out_json(_outcome_json(chosen, report, directory))
         return
@@ -73,11 +75,8 @@ def show_outcome(
     out(f"not complete: {here:,} of {files_text(planned)} are in {directory}; {advice}")
 
 
-def _outcome_json(chosen: Source, report: DownloadReport, directory: Path) -> dict[str, Any]:
+def _summary(report: DownloadReport) -> dict[str, Any]:
     return {
-        "study": chosen.study_id,
-        "source": chosen.location,
-        "directory": str(directory.absolute()),
         "complete": is_complete(report),
         "fetched": report.fetched,
         "skipped": report.skipped,
@@ -85,6 +84,15 @@ def _outcome_json(chosen: Source, report: DownloadReport, directory: Path) -> di
         "failed": report.failed,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
+    }
+
+
+def _outcome_json(chosen: Source, report: DownloadReport, directory: Path) -> dict[str, Any]:
+    return {
+        "study": chosen.study_id,
+        "source": chosen.location,
+        "directory": str(directory.absolute()),
+        **_summary(report),
         "failed_files": [failure._asdict() for failure in report.failed_files],
         "conflicting_files": [failure._asdict() for failure in report.conflicting_files],
     }

@@ -34,7 +34,12 @@ def plain(text: str) -> str:
     sub-1\x1b[2J.json http://***@host/
     """
     shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-    return _SECRET.sub("***@", shown)
+    return without_passwords(shown)
+
+
+def without_passwords(text: str) -> str:
+    """Leave name and password out of the addresses in a text."""
+    return _SECRET.sub("***@", text)
 
 
 def _escaped(character: str) -> str:
@@ -123,4 +128,26 @@ def _padded(row: Sequence[str], widths: Sequence[int], texts: int) -> list[str]:
     return left + [cell.rjust(width) for cell, width in zip(row[texts:], widths[texts:], strict=True)]
 
 
-__all__ = ["files_text", "out", "out_all", "out_json", "plain", "say", "set_up_streams", "size_text", "table"]
+__all__ = [
+    "files_text",
+    "out",
+    "out_all",
+    "out_json",
+    "plain",
+    "say",
+    "set_up_streams",
+    "size_text",
+    "table",
+    "without_passwords",
+]
+    "files_text",
+    "out",
+    "out_all",
+    "out_json",
+    "plain",
+    "say",
+    "set_up_streams",
+    "size_text",
+    "table",
+    "without_passwords",
+]
