@@ -140,14 +140,3 @@ __all__ = [
     "table",
     "without_passwords",
 ]
-    "files_text",
-    "out",
-    "out_all",
-    "out_json",
-    "plain",
-    "say",
-    "set_up_streams",
-    "size_text",
-    "table",
-    "without_passwords",
-]
