@@ -739,7 +739,7 @@ def test_sixteen_threads_that_ask_for_one_target_end_intact(make_storage, run, s
 def test_a_record_is_made_of_each_failure(get, run, storage):
     storage.fails("ds/x", AccessDeniedError("denied"), start=0)
     get()
-    [manifest] = (run.directory / STATE_FOLDER).iterdir()
+    [manifest] = (run.directory / STATE_FOLDER).glob("*.jsonl")
     assert '"event":"failed"' in manifest.read_text()
     assert Planned not in map(type, run.events[-1:])
     storage.forget_script()
