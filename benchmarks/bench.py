@@ -1,4 +1,4 @@
-"""Compare s3bids with s5cmd and s3bids 0.1.7, and write the table to results.md beside this file.
+"""Compare s3bids with s5cmd and s3bids 0.1.7, and write the table to the top of results.md beside this file.
 
     python benchmarks/bench.py BENCH [--rounds 5] [--ancestor-rounds 1] [--endpoints lan,wan] [--workloads small,mixed]
 
@@ -193,7 +193,9 @@ def main() -> None:
         "1-24 KB; `large`: 6 files of 160 MiB; `mixed`: 500 files, 1.4 GB.",
         "",
     ]
-    out.write_text("\n".join([*head, *lines]) + "\n")
+    # Sections of other measurements follow, and stay.
+    _, mark_of_others, others = (out.read_text() if out.is_file() else "").partition("\n## ")
+    out.write_text("\n".join([*head, *lines]) + "\n" + mark_of_others + others)
 
 
 if __name__ == "__main__":

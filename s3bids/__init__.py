@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .legacy import get_s3_client, to_bids_description
     from .neuro.json import read_json, s3fs_json_read, s3fs_json_write, write_json
     from .neuro.nifti import s3fs_nifti_read, s3fs_nifti_write
+    from .openneuro import OpenNeuroStudy
     from .storage import LocalFSParams, LocalStorage, S3Params, S3Storage, get_default_params, get_storage
     from .study import S3BIDSStudy
     from .subject import S3BIDSSubject
@@ -34,6 +35,7 @@ _PLACES = {
     "HBNSubject": "hbn",
     "LocalFSParams": "storage",
     "LocalStorage": "storage",
+    "OpenNeuroStudy": "openneuro",
     "S3BIDSError": "errors",
     "S3BIDSStudy": "study",
     "S3BIDSSubject": "subject",
@@ -62,6 +64,7 @@ __all__ = [
     "HBNSubject",
     "LocalFSParams",
     "LocalStorage",
+    "OpenNeuroStudy",
     "S3BIDSError",
     "S3BIDSStudy",
     "S3BIDSSubject",

@@ -12,10 +12,13 @@
     │   ├── ObjectChangedError           the object is not the one that was listed (412 Precondition Failed)
     │   ├── RangeNotServedError          the server sends objects whole only
     │   ├── KeyRefusedError              (ValueError) a key that cannot be a file here, or must not be written
-    │   └── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
+    │   ├── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
+    │   ├── ArchiveError                 (ValueError) a zip or tar that is broken, or that is refused
+    │   └── TableError                   (ValueError) bytes that are no Parquet, or a table without what is asked for
     ├── VerificationError                (OSError) the bytes received are not the bytes listed
     ├── DestinationError                 (OSError) the directory of the copy cannot be used
-    ├── ImageError                       (ValueError) bytes that are no NIfTI image
+    ├── ImageError                       (ValueError) bytes that are no image, or no NIfTI image
+    ├── MissingPackageError              (ImportError) a package of an extra of s3bids is not installed
     ├── DownloadError                    (OSError) some files failed; carries the whole report
     ├── SubjectNotFoundError             (ValueError) a subject that the study does not have
     ├── ParticipantsError                (ValueError) a participant table that cannot be read
@@ -77,6 +80,14 @@ class KeyClashError(StorageError, FileExistsError):
     """In the local emulation a key cannot also be the directory of another key."""
 
 
+class ArchiveError(StorageError, ValueError):
+    """A zip or tar is broken, or holds what is refused: members that lead out, links, devices, too much."""
+
+
+class TableError(StorageError, ValueError):
+    """The bytes are no Parquet table, or the table has not what is asked for."""
+
+
 class VerificationError(S3BIDSError, OSError):
     """The bytes received are not the bytes that the listing promised."""
 
@@ -86,7 +97,11 @@ class DestinationError(S3BIDSError, OSError):
 
 
 class ImageError(S3BIDSError, ValueError):
-    """The bytes are no NIfTI image, or the name says another format."""
+    """The bytes are no image (where one is asked for, no NIfTI image), or the name says another format."""
+
+
+class MissingPackageError(S3BIDSError, ImportError):
+    """A package is not installed that comes with an extra of s3bids."""
 
 
 class DownloadError(S3BIDSError, OSError):

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bids.layouts import DERIVATIVES, Layout
 from .catalog import Catalog, joined
-from .dataset import DataSet
-from .downloading import check_suffix
+from .choice import Choosing, choosing
+from .dataset import PARTICIPANTS, DataSet
+from .downloading import about_run, check_suffix
 from .errors import ConfigError
+from .narrowing import cohort
+from .overview import derivative_overview, study_coverage
+from .retry_failed import RetryChoice
 from .selection import (
     FILES,
     DerivativeChoice,
@@ -25,7 +29,9 @@ from .storage.registry import open_storage
 from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
@@ -48,9 +54,11 @@ class ListedStudy(SubjectOwner):
         *,
         storage: Storage | S3Params | LocalFSParams | None = None,
         layout: str = Layout.NESTED,
+        participants: str = PARTICIPANTS,
     ) -> None:
         _check_types(
             (("study_id", study_id, str), ("bucket", bucket, str), ("s3_prefix", s3_prefix, str)),
+            (("participants", participants, str),),
             (("anon", anon, bool), ("use_participants_tsv", use_participants_tsv, bool)),
         )
         seed = None if random_seed is None else as_index(random_seed)
@@ -68,7 +76,10 @@ class ListedStudy(SubjectOwner):
         self._use_participants_tsv = use_participants_tsv
         self._random_seed = seed
         self._subject_class = _subject_class
-        self._data_set = DataSet(open_storage(bucket, storage, anon=anon), s3_prefix.strip("/"), Layout(layout))
+        place = open_storage(bucket, storage, anon=anon)
+        self._data_set = DataSet(place, s3_prefix.strip("/"), Layout(layout), participants.strip("/"))
+        #: None chooses the first subject; a cohort is then drawn from all.
+        self._chooses_subjects = subjects is not None
         self._known: dict[str, Any] = {}
         self._local_directories: list[str] = []
         self._root = self._data_set.root()
@@ -148,6 +159,99 @@ class ListedStudy(SubjectOwner):
             self._known["non_sub"] = self._get_non_subject_s3_keys()
         found: KeyTree = self._known["non_sub"]
         return found
+
+    def cohort(
+        self,
+        *,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        require: str | Sequence[str] | None = None,
+    ) -> list[str]:
+        """Choose subjects by the participant table and by what they have, without downloading anything.
+
+        Parameters
+        ----------
+        where, sample, balance, random_seed, require
+            As in :meth:`download`.
+
+        Returns
+        -------
+        list of str
+            Ids with their prefix; `subjects` of a new study takes them.
+        """
+        choice = choosing(where=where, sample=sample, balance=balance, random_seed=random_seed, require=require)
+        return cohort(self, choice, self._candidates(self.subjects, choice))
+
+    def coverage(self) -> pd.DataFrame:
+        """Count what the chosen subjects have: raw recordings by datatype and suffix.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a subject, one column for each ``datatype/suffix`` such as ``anat/T1w``, both sorted; numbers of
+            recordings. Files of one stem, and the members of a directory such as ``.ds/``, are one recording.
+        """
+        import pandas as pd
+
+        counts = study_coverage(self, [subject.subject_id for subject in self.subjects])
+        columns = sorted({column for found in counts.values() for column in found})
+        rows = [[found.get(column, 0) for column in columns] for found in counts.values()]
+        return pd.DataFrame(rows, index=pd.Index(counts, name="subject"), columns=columns, dtype="int64").sort_index()
+
+    def derivative_overview(self) -> pd.DataFrame:
+        """Count the derivatives: subjects, files and bytes of each, and whether it has a description.
+
+        Lists ``derivatives/`` whole. Derivatives of derivatives have a row of their own, named ``qsiprep/dlqc``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a derivative, sorted by name: ``subjects``, ``files``, ``bytes``, ``is_described``.
+        """
+        import pandas as pd
+
+        found = derivative_overview(self)
+        rows = [(len(one.subjects), one.files, one.bytes, one.is_described) for one in found]
+        names = pd.Index([one.name for one in found], name="derivative", dtype="object")
+        return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
+
+    def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
+        """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
+        if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
+            return self._all_subjects
+        return [subject.subject_id for subject in subjects]
+
+    def _retry_choice(
+        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
+    ) -> RetryChoice:
+        check_suffix(suffix)
+        chosen = frozenset(subject.subject_id for subject in subjects)
+        # With all subjects chosen, those are meant too that have gone since.
+        everyone = chosen >= set(self._all_subjects)
+        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
+
+    def _about(
+        self,
+        subjects: Sequence[S3BIDSSubject],
+        derivatives: DerivativeChoice,
+        suffix: str | None,
+        asked: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """Say for the manifest what a run is to bring; `asked` are further arguments, and `seed` drew a sample."""
+        chosen = sorted(subject.subject_id for subject in subjects)
+        everyone = None if chosen == self._all_subjects else chosen
+        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
+        further = {"random_seed": self.random_seed, **(asked or {})}
+        if seed is not None:
+            further["random_seed"] = seed
+        return about_run(self.study_id, source, everyone, self._patterns(derivatives), suffix=suffix, **further)
+
+    def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
+        known = {subject.subject_id: subject for subject in self.subjects}
+        return [known.get(subject) or self._get_subject(subject) for subject in ids]
 
     @property
     def _derivative_names(self) -> list[str]:

@@ -122,6 +122,7 @@ def command(
                 target,
                 derivatives=chosen.derivatives,
                 suffix=chosen.suffix,
+                **chosen.asked,
                 retry_failed=retry_failed,
                 emit=emit,
                 **how,

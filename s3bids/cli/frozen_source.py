@@ -87,7 +87,9 @@ def frozen(chosen: Chosen, selection: tuple[str, ...], directory: Path) -> Froze
     """List a study once and freeze what of it was chosen."""
     # A place that is not there: what lies in the directory has no say in what is wanted, and need not be looked at.
     nowhere = directory / STATE_FOLDER / "nowhere"
-    report = chosen.study.download_dataset(nowhere, derivatives=chosen.derivatives, suffix=chosen.suffix, dry_run=True)
+    report = chosen.study.download_dataset(
+        nowhere, derivatives=chosen.derivatives, suffix=chosen.suffix, **chosen.asked, dry_run=True
+    )
     return frozen_report(chosen, report, selection)
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import connection_options, json_option, log_option, study_argument
+from .options import connection_options, json_option, log_option, split_names, study_argument
 
 if TYPE_CHECKING:
     from ..catalog import Entry
+    from ..config import StudyConfig
     from ..study import S3BIDSStudy
     from .options import Connection
 
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 @study_argument
 @click.option("--subjects", "with_subjects", is_flag=True, help="List the subjects (the default).")
 @click.option("--derivatives", "with_derivatives", is_flag=True, help="List the names of the derivatives.")
+@click.option(
+    "--sizes", "with_sizes", is_flag=True, help="List the derivatives with subjects, files and bytes of each."
+)
 @click.option("--files", "with_files", is_flag=True, help="List the files of the raw data set, with their sizes.")
+@click.option(
+    "--coverage", "with_coverage", is_flag=True, help="Count each subject's recordings: anat/T1w, func/bold ..."
+)
+@click.option(
+    "--require", metavar="T1w,..", multiple=True, callback=split_names, help="List the subjects that lack one of these."
+)
 @json_option
 @log_option
 @connection_options
@@ -26,34 +36,113 @@ def command(
     study: str,
     with_subjects: bool,
     with_derivatives: bool,
+    with_sizes: bool,
     with_files: bool,
+    with_coverage: bool,
+    require: tuple[str, ...],
     as_json: bool,
     connection: Connection,
 ) -> None:
-    """List the subjects, derivatives or files of a study.
+    """List the subjects, derivatives or files of a study, or what each subject has; of a collection, its data sets.
 
     Nothing of their content is fetched. A file is one line: its size in bytes, then its path. Control characters in
     names are escaped; --json has the names as they are.
     """
     from .options import Choice
-    from .render import out, out_all, out_json
-    from .study_argument import open_chosen
+    from .render import out, out_json
+    from .study_argument import config_of, open_chosen
 
+    config = connection.applied_to(config_of(study))
+    if config.collection:
+        _show_members(config, as_json=as_json)
+        return
     chosen = open_chosen(study, connection, Choice())
+    opened = chosen.study
     lists: dict[str, list[Any]] = {}
-    if with_subjects or not (with_derivatives or with_files):
-        lists["subjects"] = [subject.subject_id for subject in chosen.study.subjects]
-    if with_derivatives:
-        lists["derivatives"] = _derivatives(chosen.study)
+    if with_subjects or not (with_derivatives or with_sizes or with_files or with_coverage or require):
+        lists["subjects"] = [subject.subject_id for subject in opened.subjects]
+    if with_sizes:
+        lists["derivatives"] = _sizes(opened)
+    elif with_derivatives:
+        lists["derivatives"] = _derivatives(opened)
+    if with_coverage or require:
+        lists |= _coverage(opened, require, with_coverage=with_coverage)
     if with_files:
-        lists["files"] = [_file(entry) for entry in chosen.study.dataset_catalog()]
+        lists["files"] = [_file(entry) for entry in opened.dataset_catalog()]
     if as_json:
-        out_json({"study": chosen.study.study_id, "source": chosen.location, **lists})
+        out_json({"study": opened.study_id, "source": chosen.location, **lists})
         return
     for number, (title, items) in enumerate(lists.items()):
         if len(lists) > 1:
             out(*([""] if number else []), f"{title}:")
-        out_all(f"{item['size']:>12}  {item['path']}" if title == "files" else item for item in items)
+        _show(title, items)
+
+
+def _show_members(config: StudyConfig, *, as_json: bool) -> None:
+    """List the data sets of a collection, by the names that serve as STUDY."""
+    from ..config import list_members
+    from .render import out_all, out_json
+
+    names = [f"{config.name}/{name}" for name in list_members(config)]
+    if as_json:
+        out_json({"study": config.name, "source": config.location, "data_sets": names})
+        return
+    out_all(names)
+
+
+def _show(title: str, items: list[Any]) -> None:
+    from .render import out_all, size_text, table
+
+    if title == "files":
+        out_all(f"{item['size']:>12}  {item['path']}" for item in items)
+    elif title == "coverage":
+        columns = sorted({column for item in items for column in item["recordings"]})
+        rows = [[item["subject"], *(item["recordings"].get(column, 0) for column in columns)] for item in items]
+        out_all(table(["subject", *columns], rows))
+    elif title == "lacking":
+        out_all(f"{item['subject']}  {', '.join(item['lacks'])}" for item in items)
+    elif title == "derivatives" and items and isinstance(items[0], dict):
+        rows = [
+            [item["derivative"], item["subjects"], item["files"], size_text(item["bytes"]), _yes(item["is_described"])]
+            for item in items
+        ]
+        out_all(table(["derivative", "subjects", "files", "bytes", "described"], rows))
+    else:
+        out_all(items)
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
+
+
+def _coverage(study: S3BIDSStudy, require: tuple[str, ...], *, with_coverage: bool) -> dict[str, list[Any]]:
+    """Count the recordings of each subject, and name the subjects that lack some."""
+    from ..bids.coverage import lacking
+    from ..overview import study_coverage
+
+    found = study_coverage(study, [subject.subject_id for subject in study.subjects])
+    lists: dict[str, list[Any]] = {}
+    if with_coverage:
+        lists["coverage"] = [{"subject": subject, "recordings": counts} for subject, counts in found.items()]
+    if require:
+        lists["lacking"] = [{"subject": s, "lacks": names} for s, names in lacking(found, require).items()]
+    return lists
+
+
+def _sizes(study: S3BIDSStudy) -> list[dict[str, Any]]:
+    """Count subjects, files and bytes of each derivative."""
+    from ..overview import derivative_overview
+
+    return [
+        {
+            "derivative": one.name,
+            "subjects": len(one.subjects),
+            "files": one.files,
+            "bytes": one.bytes,
+            "is_described": one.is_described,
+        }
+        for one in derivative_overview(study)
+    ]
 
 
 def _derivatives(study: S3BIDSStudy) -> list[str]:

@@ -132,7 +132,7 @@ def _lines(found: Verification, directory: str, *, deep: bool, others: str) -> l
         here = f"{files_text(found.files)}, {size_text(found.bytes)}, in {directory}"
         return [*lines, f"{here}: {what} agree with {others}"]
     if others != "the manifest":
-        kinds = Counter(each.kind for each in found.differences)
+        kinds = Counter(each.kind for each in found.differences)  # in the order of the differences
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
         return [*lines, f"{directory}, with {files_text(found.files)}, differs from {others} ({what}): {counts}"]
     number = len({each.target for each in found.differences})

@@ -1,4 +1,4 @@
-"""Parts of objects by boto3, for servers and keys whose parts obstore does not take."""
+"""Objects and parts of them by boto3, for servers and keys that obstore cannot ask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import plain_etag
 from .s3_errors import is_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from .s3_clients import S3Clients
 
@@ -36,7 +36,7 @@ def stream_part(
     chunk_size: int,
     *,
     version: str | None = None,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield ``[start:end]`` of an object; from a server that sends it whole, only where no end is given."""
     answer = _ask(clients.boto3, bucket, key, start, end, if_match, version)
     if answer is None:
@@ -47,7 +47,17 @@ def stream_part(
     if end is not None and not is_part and not _is_whole_within(answer, start, end, if_match):
         answer["Body"].close()
         raise RangeNotServedError(f"cannot read a part of s3://{bucket}/{key}: the server sends it whole")
-    skip = 0 if is_part else start
+    yield from pieces_of(answer, chunk_size, skip=0 if is_part else start)
+
+
+def ask_whole(client: Any, bucket: str, key: str, if_match: str | None) -> dict[str, Any]:
+    """Ask for an object; the bytes are in ``Body``."""
+    answer: dict[str, Any] = _ask(client, bucket, key, 0, None, if_match)
+    return answer
+
+
+def pieces_of(answer: dict[str, Any], chunk_size: int, *, skip: int = 0) -> Generator[bytes, None, None]:
+    """Yield the bytes of an answer, those to skip left out; the connection is closed at the end."""
     with closing(answer["Body"]) as body:
         for piece in body.iter_chunks(chunk_size):
             if skip >= len(piece):
@@ -87,4 +97,4 @@ def _is_whole_within(answer: dict[str, Any], start: int, end: int, if_match: str
     return not (start or is_other or answer["ContentLength"] > end)
 
 
-__all__ = ["read_part", "stream_part"]
+__all__ = ["ask_whole", "pieces_of", "read_part", "stream_part"]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
-from .engine import Part, writer_name
+from .engine import writer_name
 from .failed_table import write_failed
 from .manifest import ManifestWriter, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash
+from .pool import Part
 from .progress import Ended, Event, Planned, Started, silent
 from .refusals import refusals
 from .report import DownloadReport, Failure, Status
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: The event of a run.
+RUN = "run"
 #: Conflicts that one warning names; the report has them all.
 _NAMED = 3
 
@@ -132,6 +135,7 @@ class _Run:
         self.plans: list[Plan] = []
         self._storage, self._directory, self._options, self._records = storage, directory, options, records
         self._is_whole = is_whole
+        self._is_noted = False
         stamp = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now()))
         self._name = f"{stamp}-{os.urandom(3).hex()}"
 
@@ -146,7 +150,6 @@ class _Run:
             now=options.now,
             piece_bytes=options.piece_bytes,
             is_frozen=options.is_frozen,
-            about=options.about,
         )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
@@ -159,12 +162,13 @@ class _Run:
 
     def _planned(self, parts: Iterator[Wanted]) -> Iterator[Part]:
         options = self._options
-        with ManifestWriter(self._directory, writer_name(self._name), now=options.now, about=options.about) as manifest:
+        with ManifestWriter(self._directory, writer_name(self._name), now=options.now) as manifest:
             space = SpaceCheck(self._directory, options.reserve) if options.checks_space else None
             for wanted in parts:
                 plan, found = plan_download(
                     self._storage, wanted, self._directory, self._options, records=self._records
                 )
+                self._note_run(manifest, plan)
                 _record_without_transfer(manifest, self._storage.location, plan, found)
                 manifest.flush()
                 remove_abandoned([*found.abandoned, *_superseded(plan, found)])
@@ -172,6 +176,13 @@ class _Run:
                 if space is not None:
                     space.take(plan, plan.count(Action.FETCH))
                 yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
+
+    def _note_run(self, manifest: ManifestWriter, plan: Plan) -> None:
+        """Say of the run what it is, once, before its first record; one that changes nothing leaves nothing."""
+        about = self._options.about
+        if about and not self._is_noted and (plan.adopted or plan.count(*FETCHING, Action.REFUSE)):
+            self._is_noted = True
+            manifest.note(RUN, about)
 
 
 def _superseded(plan: Plan, found: Destination) -> list[str]:
@@ -231,8 +242,9 @@ def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan
 
 def _report(plan: Plan, tally: _Tally, seconds: float, *, dry_run: bool = False) -> DownloadReport:
     refused = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.REFUSE)]
-    failed = refused + tally.failed + ([] if dry_run else tally.not_tried(plan))
-    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)] + tally.conflicts
+    failed = refused + sorted(tally.failed, key=_target) + ([] if dry_run else tally.not_tried(plan))
+    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)]
+    conflicts += sorted(tally.conflicts, key=_target)
     return DownloadReport(
         fetched=tally.counts[Status.FETCHED],
         skipped=plan.count(Action.KEEP) + tally.counts[Status.SKIPPED],
@@ -246,6 +258,10 @@ def _report(plan: Plan, tally: _Tally, seconds: float, *, dry_run: bool = False)
         failed_files=tuple(failed),
         conflicting_files=tuple(conflicts),
     )
+
+
+def _target(failure: Failure) -> str:
+    return failure.target
 
 
 def _warn_of_conflicts(report: DownloadReport, directory: Path) -> None:

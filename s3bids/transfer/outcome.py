@@ -6,7 +6,7 @@ import errno
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
     ObjectChangedError,
@@ -53,8 +53,10 @@ class Settings:
     piece_bytes: int = PIECE_BYTES
     #: Only the objects that were planned will do: one that has changed since has failed.
     is_frozen: bool = False
-    #: What the manifest is to say of the run: tool, study, what was chosen.
-    about: dict[str, Any] = field(default_factory=dict)
+    #: Other processes that may be begun for small files, where those are many.
+    companions: int = 0
+    #: Processes that share the processors.
+    processes: int = 1
 
 
 #: Bytes that a thread holds at a time: with hundreds of threads they add up, and larger ones were no faster.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from .engine import Part, run_transfers
+from .companion import affordable
+from .engine import run_transfers
 from .outcome import failed
+from .pool import Part
 from .progress import Event, Finished, Planned, Received, silent
 from .report import Result, Status
 
@@ -47,8 +50,11 @@ def run(
     n_jobs
         As joblib has it: None means what ``joblib.parallel_config`` says, else one; -1 all cores. In one process the
         transfers share threads, which saturates most links: further processes help where checking binds the processor.
+        With None small files are shared with others where they are thousands; 1 is one process whatever comes.
     """
     if _is_one_process(n_jobs):
+        if n_jobs is None:
+            settings = replace(settings, companions=affordable())
         yield from run_transfers(storage, parts, settings, emit)
         return
     planned = list(parts)

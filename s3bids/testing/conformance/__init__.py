@@ -25,10 +25,13 @@ from .listing import ListingContract
 from .reading import ReadingContract
 from .rig import FilesRig, Rig, S3Rig
 from .sharing import SharingContract
+from .transferring import TransferringContract
 from .writing import WritingContract
 
 
-class StorageContract(ListingContract, ReadingContract, WritingContract, DeletingContract, SharingContract):
+class StorageContract(
+    ListingContract, ReadingContract, WritingContract, TransferringContract, DeletingContract, SharingContract
+):
     """What every storage does; the hooks and the capabilities are those of :class:`Rig`."""
 
 
