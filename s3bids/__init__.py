@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .config import load_study, save_study
     from .errors import DownloadError, S3BIDSError
     from .hbn import HBNSite, HBNSubject
     from .legacy import get_s3_client, to_bids_description
@@ -47,11 +48,13 @@ _PLACES = {
     "get_default_params": "storage",
     "get_s3_client": "legacy",
     "get_storage": "storage",
+    "load_study": "config",
     "read_json": "neuro.json",
     "s3fs_json_read": "neuro.json",
     "s3fs_json_write": "neuro.json",
     "s3fs_nifti_read": "neuro.nifti",
     "s3fs_nifti_write": "neuro.nifti",
+    "save_study": "config",
     "to_bids_description": "legacy",
     "verify_directory": "verification",
     "write_json": "neuro.json",
@@ -73,11 +76,13 @@ __all__ = [
     "get_default_params",
     "get_s3_client",
     "get_storage",
+    "load_study",
     "read_json",
     "s3fs_json_read",
     "s3fs_json_write",
     "s3fs_nifti_read",
     "s3fs_nifti_write",
+    "save_study",
     "to_bids_description",
     "verify_directory",
     "write_json",

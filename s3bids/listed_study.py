@@ -82,6 +82,8 @@ class ListedStudy(SubjectOwner):
         self._chooses_subjects = subjects is not None
         self._known: dict[str, Any] = {}
         self._local_directories: list[str] = []
+        #: The study file's values, if the study was opened from one; a room above knows their type.
+        self._config: object = None
         self._root = self._data_set.root()
         self._all_subjects = self._list_all_subjects()
         chosen = choose_subjects(self._all_subjects, subjects, seed)

@@ -13,7 +13,7 @@ from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin, 
 from .listed_study import ListedStudy
 from .narrowing import narrow, undescribed_in
 from .retry_failed import find_failed
-from .selection import ALL, FILES, DerivativeChoice, require_matches
+from .selection import ALL, FILES, DerivativeChoice, SubjectChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from typing import Self
 
     import pandas as pd
 
@@ -70,6 +71,42 @@ class S3BIDSStudy(ListedStudy):
     SubjectNotFoundError
         If a subject is unknown (a ValueError), naming the nearest.
     """
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str], *, subjects: SubjectChoice = None) -> Self:
+        """Open the study of a study file.
+
+        Parameters
+        ----------
+        path
+            A YAML file, or the name of a shipped study; see docs/study-files.md.
+        subjects
+            Subjects to choose in place of those of the file.
+
+        Raises
+        ------
+        ConfigError
+            If the file makes no sense: names the file, the line, the key, what was found and what is allowed. Also if
+            it is of another class.
+        """
+        from . import load_study
+
+        study = load_study(path, subjects=subjects)
+        if not isinstance(study, cls):
+            raise ConfigError(f"{path} describes a study of class {type(study).__name__}, not {cls.__name__}")
+        return study
+
+    def to_config(self, path: str | os.PathLike[str]) -> None:
+        """Write a study file, from which :meth:`from_config` opens this study with these subjects; no credentials.
+
+        Raises
+        ------
+        ConfigError
+            If the study is on a storage that no file can describe.
+        """
+        from . import save_study
+
+        save_study(self, path)
 
     def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
         """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.

@@ -15,13 +15,12 @@ import zlib
 from array import array
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from .. import __version__
 from ..bids.layouts import Layout
 from ..errors import ConfigError
 from ..storage.files import atomic_file
-from ..storage.params import S3Params, location_params
+from ..storage.params import S3Params, location_params, without_password
 from ..storage.registry import get_storage
 from ..transfer.plan import Wanted
 from ..transfer.refusals import refusals
@@ -81,24 +80,12 @@ class Access:
         params = getattr(storage, "params", None)
         if not isinstance(params, S3Params):
             return cls()
-        endpoint = _without_password(params.endpoint_url)
+        endpoint = without_password(params.endpoint_url)
         return cls(params.anon, endpoint, params.region_name, params.profile_name, params.request_payer)
 
     def open(self, location: str) -> Storage:
         """Give the storage of a location."""
         return get_storage(location_params(location, **asdict(self)))
-
-
-def _without_password(url: str | None) -> str | None:
-    """Take name and password off an address.
-
-    >>> _without_password("http://me:secret@host:9000/")
-    'http://host:9000/'
-    """
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -113,14 +112,16 @@ def shard_option_value(ctx: click.Context, param: click.Parameter, value: str | 
         raise click.BadParameter(str(error), ctx, param) from error
 
 
-def size_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
-    """Take a number of bytes, such as 500M or 1.5G; K, M, G and T are powers of 1,024. Nothing given is nothing."""
+def size_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Take a number of bytes, such as 500M or 1.5G."""
     if value is None:
-        return 0
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE | re.ASCII)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no size; write for example 500M or 50G", ctx, param)
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+        return None
+    from ..transfer.space import parse_size
+
+    try:
+        return parse_size(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
 
 
 def study_argument(command: Command) -> Command:

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import DestinationError
+from ..errors import ConfigError, DestinationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .plan import Plan
+
+
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes, such as 500M or 1.5G; K, M, G and T are powers of 1,024.
+
+    >>> parse_size("1.5K")
+    1536
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is no size; write for example 500M or 50G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 @dataclass(frozen=True)
@@ -77,4 +93,4 @@ class SpaceCheck:
         ) from cause
 
 
-__all__ = ["Free", "SpaceCheck", "free_space"]
+__all__ = ["Free", "SpaceCheck", "free_space", "parse_size"]
