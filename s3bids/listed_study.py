@@ -138,6 +138,11 @@ class ListedStudy(SubjectOwner):
         return self._subjects
 
     @property
+    def subject_count(self) -> int:
+        """How many subjects the study has, chosen or not."""
+        return len(self._all_subjects)
+
+    @property
     def local_directories(self) -> list[str]:
         """The directories that files were downloaded to, in order of use."""
         return self._local_directories

@@ -33,15 +33,15 @@ def command(directory: str, study: str, choice: Choice, as_json: bool, connectio
     from ..batch import drift
     from ..transfer.manifest import require_manifest
     from .frozen_source import frozen
-    from .options import Choice
     from .program import Exit
     from .render import out, out_all, out_json
     from .study_argument import open_chosen
 
     require_manifest(Path(directory), "compare")
     chosen = open_chosen(study, connection, choice)
-    plan = frozen(chosen, choice.words, Path(directory))
-    found = drift(directory, plan, has_all_raw=choice == Choice())
+    plan = frozen(chosen, choice.words, Path(directory), may_be_trimmed=True)
+    has_all_raw = len(chosen.study.subjects) == chosen.study.subject_count and not (chosen.asked or chosen.suffix)
+    found = drift(directory, plan, has_all_raw=has_all_raw)
     if as_json:
         differences = [{"target": each.target, "kind": each.kind, "detail": each.detail} for each in found]
         out_json({"directory": str(Path(directory).absolute()), "source": chosen.location, "differences": differences})

@@ -33,9 +33,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--verify",
     type=click.Choice(["size", "etag", "sha256"]),
-    default="etag",
-    show_default=True,
-    help="How to check: the size; the MD5 too, where the ETag is one; and a SHA-256 for the record.",
+    help="How to check: the size; the MD5 too, where the ETag is one; and a SHA-256 for the record (default: etag).",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that differ and are not ours.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and write nothing.")
@@ -53,14 +51,14 @@ def command(
     directory: str | None,
     choice: Choice,
     jobs: int | None,
-    verify: str,
+    verify: str | None,
     overwrite: bool,
     dry_run: bool,
     plan: str | None,
     locked: str | None,
     shard: Shard | None,
     retry_failed: bool,
-    reserve: int,
+    reserve: int | None,
     no_progress: bool,
     as_json: bool,
     connection: Connection,
@@ -89,13 +87,6 @@ def command(
 
     if jobs == 0:
         raise click.BadParameter("0 processes do nothing; give at least 1, or -1 for all cores", param_hint="--jobs")
-    how: dict[str, Any] = {
-        "overwrite": overwrite,
-        "n_jobs": jobs,
-        "verify": verify,
-        "dry_run": dry_run,
-        "reserve": reserve,
-    }
     if plan is not None and locked is not None:
         raise click.UsageError("--plan and --locked exclude each other")
     # A lock is a plan that names versions.
@@ -110,20 +101,23 @@ def command(
         place = directory
         chosen = open_chosen(require_study(study), connection, choice)
     target = chosen.directory(place)
+    how = _how(chosen, overwrite=overwrite, n_jobs=jobs, verify=verify, reserve=reserve)
     if isinstance(chosen, Chosen) and shard is not None:
         chosen = from_study(chosen, shard, target)
     logger.debug("download from %s to %s", chosen.location, target.absolute())
     emit = progress(wanted=not no_progress)
     try:
         if isinstance(chosen, FrozenSource):
-            report = chosen.download(target, emit=emit, **how)
+            report = chosen.download(target, dry_run=dry_run, emit=emit, **how)
         else:
             report = chosen.study.download_dataset(
                 target,
                 derivatives=chosen.derivatives,
                 suffix=chosen.suffix,
-                **chosen.asked,
+                # What failed was chosen before, by the file too.
+                **(choice.asked if retry_failed else chosen.asked),
                 retry_failed=retry_failed,
+                dry_run=dry_run,
                 emit=emit,
                 **how,
             )
@@ -135,3 +129,14 @@ def command(
         return 0
     show_outcome(chosen, report, target, as_json=as_json, retry_failed=retry_failed)
     return exit_code(report)
+
+
+def _how(chosen: Chosen | FrozenSource, *, overwrite: bool, **given: Any) -> dict[str, Any]:
+    """Give the arguments that say how to download: those of the command line, else of the study's file."""
+    from .study_argument import Chosen
+
+    known = {"n_jobs": None, "verify": "etag", "overwrite": False, "reserve": 0}
+    if isinstance(chosen, Chosen):
+        known = {name: chosen.config.download_arguments[name] for name in known}
+    said = {name: value for name, value in given.items() if value is not None}
+    return {**known, **said, "overwrite": overwrite or known["overwrite"]}

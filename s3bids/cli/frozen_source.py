@@ -83,14 +83,24 @@ def from_study(chosen: Chosen, shard: Shard, directory: Path) -> FrozenSource:
     return FrozenSource(frozen(chosen, (), directory), chosen.study.storage, shard, is_frozen=False)
 
 
-def frozen(chosen: Chosen, selection: tuple[str, ...], directory: Path) -> FrozenPlan:
+def frozen(chosen: Chosen, selection: tuple[str, ...], directory: Path, *, may_be_trimmed: bool = False) -> FrozenPlan:
     """List a study once and freeze what of it was chosen."""
+    if not may_be_trimmed:
+        require_untrimmed(chosen)
     # A place that is not there: what lies in the directory has no say in what is wanted, and need not be looked at.
     nowhere = directory / STATE_FOLDER / "nowhere"
     report = chosen.study.download_dataset(
         nowhere, derivatives=chosen.derivatives, suffix=chosen.suffix, **chosen.asked, dry_run=True
     )
     return frozen_report(chosen, report, selection)
+
+
+def require_untrimmed(chosen: Chosen) -> None:
+    """Refuse what a plan cannot say: it fetches objects as they are, and no part of it knows of the others."""
+    if chosen.asked.get("valid_subset"):
+        raise ConfigError(
+            "a valid subset is cut down after a download, which plans, locks and shards are not; leave valid_subset out"
+        )
 
 
 def frozen_report(chosen: Chosen, report: DownloadReport, selection: tuple[str, ...]) -> FrozenPlan:
@@ -108,4 +118,13 @@ def frozen_report(chosen: Chosen, report: DownloadReport, selection: tuple[str, 
     )
 
 
-__all__ = ["FrozenSource", "from_file", "from_study", "frozen", "frozen_report", "only_directory", "require_study"]
+__all__ = [
+    "FrozenSource",
+    "from_file",
+    "from_study",
+    "frozen",
+    "frozen_report",
+    "only_directory",
+    "require_study",
+    "require_untrimmed",
+]

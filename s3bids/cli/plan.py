@@ -62,13 +62,14 @@ def command(
         derivatives=chosen.derivatives,
         suffix=chosen.suffix,
         **chosen.asked,
-        overwrite=overwrite,
+        overwrite=overwrite or chosen.config.overwrite,
         dry_run=True,
     )
     show_trouble(report)
     if save is not None:
         from ..batch import save_plan
-        from .frozen_source import frozen_report
+        from .frozen_source import frozen_report, require_untrimmed
 
+        require_untrimmed(chosen)
         save_plan(frozen_report(chosen, report, choice.words), save)
     show_plan(chosen, report, target, as_json=as_json)

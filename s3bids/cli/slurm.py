@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     "--verify",
     "checks",
     type=click.Choice(["size", "etag", "sha256"]),
-    default="etag",
-    show_default=True,
-    help="How the tasks check what they fetch, as for s3bids download.",
+    help="How the tasks check what they fetch, as for s3bids download (default: etag).",
 )
 @json_option
 @log_option
@@ -48,7 +46,7 @@ def command(
     partition: str | None,
     limit: str | None,
     further: tuple[str, ...],
-    checks: str,
+    checks: str | None,
     as_json: bool,
     connection: Connection,
 ) -> None:
@@ -59,6 +57,7 @@ def command(
     Plan, scripts, logs and report are in a folder of their own in DIR/.s3bids/. A task that is killed or requeued goes
     on where it was. Nothing is fetched and nothing is submitted by this command.
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from ..batch.slurm import SlurmJob, write_job
@@ -66,8 +65,10 @@ def command(
     from .render import files_text, out, out_json, size_text
     from .study_argument import open_chosen
 
-    job = SlurmJob(tasks, at_once, partition, limit, further, checks)
+    # Before the study is listed, what makes no sense is refused.
+    job = SlurmJob(tasks, at_once, partition, limit, further, checks or "etag")
     chosen = open_chosen(study, connection, choice)
+    job = replace(job, verify=checks or chosen.config.verify)
     root = Path(directory)
     plan = frozen(chosen, choice.words, root)
     files = write_job(plan, root, job, (sys.executable, "-m", "s3bids"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,6 +97,8 @@ class Chosen:
     suffix: str | None
     #: Further arguments of a download.
     asked: dict[str, Any]
+    #: What the study's file says.
+    config: StudyConfig
 
     @property
     def study_id(self) -> str:
@@ -114,17 +116,17 @@ class Chosen:
         return f"{self.study.storage.location}/{self.study.s3_prefix}".rstrip("/")
 
     def directory(self, given: str | None) -> Path:
-        """Give the directory of the download: by default the study's name in the working directory."""
-        return Path(self.study.study_id if given is None else given)
+        """Give the directory of the download: by default the file's, else the study's name in the working directory."""
+        return Path(given or self.config.destination or self.study.study_id)
 
 
 def open_chosen(study: str, connection: Connection, choice: Choice) -> Chosen:
     """Open a study with what was chosen on the command line, or else in its file."""
     config = connection.applied_to(config_of(study))
-    names = choice.derivatives or config.derivatives
-    everything = names in ((ALL,), ("*",))
+    config = replace(config, derivatives=choice.derivatives or config.derivatives)
     opened = _with_subjects(config, choice.subjects)
-    return Chosen(opened, True if everything else list(names), choice.suffix, choice.asked)
+    suffix = config.suffix if choice.suffix is None else choice.suffix
+    return Chosen(opened, config.derivative_choice, suffix, {**config.asked, **choice.asked}, config)
 
 
 def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:

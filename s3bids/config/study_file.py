@@ -239,8 +239,9 @@ def load_config(path: str | os.PathLike[str]) -> StudyConfig:
     Parameters
     ----------
     path
-        A YAML file with the keys of :data:`~s3bids.config.ALLOWED`, out of which ``${NAME}`` names a variable of the
-        environment; what it says of `extends` is where further keys come from. A ``name`` that is left out is the file's own, without extension.
+        A YAML file with the keys of :data:`~s3bids.config.ALLOWED`. ``${NAME}`` stands for a variable of the
+        environment; `extends` names a file whose keys are taken over. A ``name`` that is left out is the file's own,
+        without extension.
 
     Raises
     ------

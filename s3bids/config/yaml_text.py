@@ -1,8 +1,9 @@
 """Read a YAML file from people we do not know: plain values, and for each key the line that it is on.
 
 Nothing is constructed but text, numbers, true, false, null, lists and mappings. ``${NAME}`` stands for a variable of
-the environment, but for none that may hold a secret: a file could send it to a server of its own. Tags, aliases, several documents, keys that come
-twice, and files that are large or deeply nested are refused: no study file needs them, and each has been a way to harm.
+the environment, but for none that may hold a secret: a file could send it to a server of its own. Tags, aliases,
+several documents, keys that come twice, and files that are large or deeply nested are refused: no study file needs
+them, and each has been a way to harm.
 """
 
 from __future__ import annotations
