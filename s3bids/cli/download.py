@@ -20,7 +20,9 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..batch import Shard
+    from .frozen_source import FrozenSource
     from .options import Choice, Connection
+    from .study_argument import Chosen
 
 logger = logging.getLogger(__name__)
 

@@ -161,7 +161,11 @@ class StudyConfig:
         keys = ("filters", "where", "sample", "balance", "require", "include", "exclude", "keys", *names)
         values = {key: getattr(self, key) for key in (*keys, "valid_subset")}
         # That sidecars are not wanted is a choice, unlike any other False.
-        given = {key: value for key, value in values.items() if value or (key == "sidecars" and value is False)}
+        given = {
+            key: value
+            for key, value in values.items()
+            if value not in (None, ()) and (value is not False or key == "sidecars")
+        }
         return {
             key: (names.get(key, key), list(value) if isinstance(value, tuple) else value)
             for key, value in given.items()
