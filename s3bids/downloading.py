@@ -34,9 +34,10 @@ def check_options(
     dry_run: object = False,
     emit: Callable[[Event], None] | None = None,
     reserve: object = 0,
+    allow_other_study: object = False,
 ) -> Options:
     """Check the arguments that all downloads have, and give them as one value."""
-    check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run)
+    check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run, allow_other_study=allow_other_study)
     jobs = None if n_jobs is None else as_index(n_jobs)
     if n_jobs is not None and jobs is None:
         raise TypeError(f"n_jobs must be an integer or None, not {type(n_jobs).__name__}")
@@ -49,6 +50,7 @@ def check_options(
         raise ConfigError(f"reserve is {reserve!r}; give a number of bytes that are to stay free, from 0 on")
     return Options(
         reserve=kept_free,
+        allow_other_study=bool(allow_other_study),
         verify=Verify(str(verify)),
         overwrite=bool(overwrite),
         dry_run=bool(dry_run),

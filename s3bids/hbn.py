@@ -121,6 +121,7 @@ class HBNSite(S3BIDSStudy):
         verify: str = "etag",
         dry_run: bool = False,
         retry_failed: bool = False,
+        allow_other_study: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -163,6 +164,7 @@ class HBNSite(S3BIDSStudy):
             valid_subset=valid_subset,
             require=require,
             retry_failed=retry_failed,
+            allow_other_study=allow_other_study,
         )
 
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:

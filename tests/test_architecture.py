@@ -33,7 +33,7 @@ ROOM_OF = {
     **dict.fromkeys(
         (
             *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
-            *("narrowing", "finishing", "trimming", "overview"),
+            *("bringing", "narrowing", "finishing", "trimming", "overview"),
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",

@@ -32,6 +32,7 @@ def download_plan(
     dry_run: bool = False,
     emit: Callable[[Event], None] | None = None,
     reserve: int = 0,
+    allow_other_study: bool = False,
 ) -> DownloadReport:
     """Download the objects of a plan, or one shard of them.
 
@@ -48,7 +49,7 @@ def download_plan(
     is_frozen
         Only the very objects of the plan will do: each GET carries the ETag, and one that has changed since is listed
         as failed. False: the plan was made just now, and an object that changes meanwhile is fetched as it is.
-    overwrite, n_jobs, verify, dry_run, emit, reserve
+    overwrite, n_jobs, verify, dry_run, emit, reserve, allow_other_study
         As in :meth:`~s3bids.S3BIDSStudy.download_dataset`.
 
     Returns
@@ -65,7 +66,13 @@ def download_plan(
         If the directory cannot be used.
     """
     options = check_options(
-        overwrite=overwrite, n_jobs=n_jobs, verify=verify, dry_run=dry_run, emit=emit, reserve=reserve
+        overwrite=overwrite,
+        n_jobs=n_jobs,
+        verify=verify,
+        dry_run=dry_run,
+        emit=emit,
+        reserve=reserve,
+        allow_other_study=allow_other_study,
     )
     target = check_directory_argument(directory)
     part = plan if shard is None else plan.shard(shard)

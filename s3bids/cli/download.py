@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 @click.option("--shard", metavar="I/N", callback=shard_option_value, help="Fetch only part I of N equal ones.")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what failed before, as the manifest in DIR has it.")
 @click.option("--reserve", metavar="SIZE", callback=size_option_value, help="Keep this much of the disk free, as 50G.")
+@click.option("--into-other", is_flag=True, help="Download into a directory that holds another study.")
 @click.option("--no-progress", is_flag=True, help="Show neither a bar nor lines of progress.")
 @json_option
 @log_option
@@ -61,6 +62,7 @@ def command(
     shard: Shard | None,
     retry_failed: bool,
     reserve: int | None,
+    into_other: bool,
     no_progress: bool,
     as_json: bool,
     connection: Connection,
@@ -103,7 +105,9 @@ def command(
         place = directory
         chosen = open_chosen(require_study(study), connection, choice)
     target = chosen.directory(place)
-    how = _how(chosen, overwrite=overwrite, n_jobs=jobs, verify=verify, reserve=reserve)
+    how = {"allow_other_study": into_other} | _how(
+        chosen, overwrite=overwrite, n_jobs=jobs, verify=verify, reserve=reserve
+    )
     if isinstance(chosen, Chosen) and shard is not None:
         chosen = from_study(chosen, shard, target)
     logger.debug("download from %s to %s", chosen.location, target.absolute())

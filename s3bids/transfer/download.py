@@ -11,11 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import DestinationError
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import writer_name
 from .failed_table import write_failed
-from .manifest import ManifestWriter, read_records
+from .manifest import ManifestWriter, read_notes, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash
@@ -64,6 +65,8 @@ class Options:
     #: Compare what is planned with what is free before the first request, and keep so many bytes free.
     checks_space: bool = True
     reserve: int = 0
+    #: The directory may hold another study.
+    allow_other_study: bool = False
     #: What the manifest is to say of the run: tool, study, what was chosen.
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Pat
     """
     started = time.perf_counter()
     check_directory(directory, make=not options.dry_run)
+    _require_same_study(directory, options)
     parts = iter([wanted] if isinstance(wanted, Wanted) else wanted)
     records = read_records(directory)
     if options.dry_run:
@@ -124,6 +128,20 @@ def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Pat
     write_failed(directory, has_failed=report.failed > 0)
     _warn_of_conflicts(report, directory)
     return report
+
+
+def _require_same_study(directory: Path, options: Options) -> None:
+    """Refuse a directory that another study was brought to, which would become a mixture of both."""
+    source = options.about.get("source")
+    if source is None or options.allow_other_study:
+        return
+    others = [note["source"] for note in read_notes(directory, RUN) if isinstance(note.get("source"), str)]
+    other = next((each for each in others if each != source), None)
+    if other is not None and source not in others:
+        raise DestinationError(
+            f"cannot download {source} to {directory}: it holds another study, {other}; "
+            "name another directory, or allow it (--into-other, allow_other_study=True)"
+        )
 
 
 class _Run:
