@@ -51,7 +51,8 @@ class BringingStudy(ListedStudy):
         if retry_failed and choice is not None and choice.is_active:
             raise ConfigError(f"retry_failed brings what failed before; leave out {', '.join(choice.given)}")
         target = check_directory_argument(directory)
-        checked = replace(checked, about=self._about(subjects, derivatives, suffix))
+        rules = {"root": root, "derivative_root": derivative_root}
+        checked = replace(checked, about=self._about(subjects, derivatives, suffix, rules))
         if retry_failed:
             failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
             return self._bring(failed, target, checked, str(directory), [*subjects], lost, after_retry(target))
@@ -62,7 +63,10 @@ class BringingStudy(ListedStudy):
             chosen = self._subjects_of(narrowed.subjects)
             asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(chosen)}
             after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
-            checked = replace(checked, about=self._about(chosen, derivatives, suffix, choice.given, narrowed.seed))
+            checked = replace(
+                checked,
+                about=self._about(chosen, derivatives, suffix, rules, wanted.subjects, choice.given, narrowed.seed),
+            )
             return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
         parts = self._parts(subjects, selection)
         after = PLAIN

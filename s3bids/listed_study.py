@@ -244,17 +244,46 @@ class ListedStudy(SubjectOwner):
         subjects: Sequence[S3BIDSSubject],
         derivatives: DerivativeChoice,
         suffix: str | None,
+        rules: Mapping[str, Any],
+        candidates: Sequence[str] | None = None,
         asked: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> dict[str, Any]:
-        """Say for the manifest what a run is to bring; `asked` are further arguments, and `seed` drew a sample."""
+        """Say for the manifest what a run is to bring, for people and to be asked for again.
+
+        Parameters
+        ----------
+        subjects, derivatives, suffix
+            What was chosen.
+        rules
+            Which files at the roots come.
+        candidates
+            The subjects that the choice was made among; by default the chosen ones.
+        asked, seed
+            Further arguments, and what a sample was drawn with.
+        """
         chosen = sorted(subject.subject_id for subject in subjects)
-        everyone = None if chosen == self._all_subjects else chosen
-        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
+        everyone = sorted(self._all_subjects)
+        among = chosen if candidates is None else sorted(candidates)
+        patterns = self._patterns(derivatives)
         further = {"random_seed": self.random_seed, **(asked or {})}
         if seed is not None:
             further["random_seed"] = seed
-        return about_run(self.study_id, source, everyone, self._patterns(derivatives), suffix=suffix, **further)
+        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
+        ids = None if chosen == everyone else chosen
+        about = about_run(self.study_id, source, ids, patterns, suffix=suffix, **further)
+        again = {
+            **rules,
+            "subjects": "all" if among == everyone else among,
+            "chosen": chosen,
+            "derivatives": patterns,
+            "suffix": suffix,
+            "choice": dict(asked or {}),
+        }
+        place = {"location": self.storage.location, "prefix": self.s3_prefix, "layout": self.layout}
+        if "sample" not in again["choice"] and "balance" not in again["choice"]:
+            again.pop("chosen")
+        return {**about, **place, "participants": self._data_set.participants, "asked": again}
 
     def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
         known = {subject.subject_id: subject for subject in self.subjects}
