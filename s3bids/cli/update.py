@@ -96,7 +96,7 @@ def command(
         out(f"{directory}: {files_text(to_fetch)} to fetch, {len(ours):,} to delete")
     else:
         out(f"{directory}: fetched {files_text(fetched)}, {size_text(number)}; deleted {len(deleted):,}")
-    return max(exit_code(report) for report in reports)
+    return 0 if dry_run else max(exit_code(report) for report in reports)
 
 
 def _agreed(number: int) -> bool:

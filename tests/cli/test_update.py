@@ -23,7 +23,7 @@ def test_what_is_gone_is_listed_and_deleted_only_if_it_is_ours_and_somebody_agre
     (own / "CHANGES").unlink()
     (work / "out" / "CHANGES").write_text("mine now")
     (work / "out" / "code" / "notes.txt").write_text("never theirs")
-    assert "--yes" in refused("update", "out", "--prune")
+    assert "--yes" in run("update", "out", "--prune", code=2).err
     assert (work / "out" / "code" / "convert.sh").exists()
     found = run("update", "out", "--prune", "--yes", "--json", code=0).json
     assert (found["deleted"], found["gone_but_changed_here"]) == (["code/convert.sh"], ["CHANGES"])
