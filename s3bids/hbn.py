@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
+from .bringing import DESCRIPTION
 from .errors import ConfigError
 from .finishing import write_description
 from .selection import DerivativeChoice, SubjectChoice
-from .study import DESCRIPTION, S3BIDSStudy
+from .study import S3BIDSStudy
 from .subject import S3BIDSSubject
 
 if TYPE_CHECKING:

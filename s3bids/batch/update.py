@@ -76,7 +76,8 @@ def _selection(note: dict[str, Any]) -> Selection | None:
     asked = note.get("asked")
     if not all(isinstance(text, str) for text in texts) or not isinstance(asked, dict):
         return None
-    return Selection(*[str(text) for text in texts], asked)
+    study, location, prefix, layout, participants = map(str, texts)
+    return Selection(study, location, prefix, layout, participants, asked)
 
 
 def update(
