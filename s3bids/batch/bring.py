@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..downloading import about_run, bring, check_directory_argument, check_options
-from ..errors import ConfigError
+from ..errors import ConfigError, DownloadError
+from ..finishing import describe
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from pathlib import Path
 
     from ..storage.base import Storage
     from ..transfer.progress import Event
@@ -81,7 +83,20 @@ def download_plan(
         raise ConfigError(f"the storage is at {opened.location}, the objects of the plan are at {plan.location}")
     about = about_run(plan.study, plan.source, None, (), words=list(plan.selection), shard=shard and str(shard))
     about["selection"].pop("subjects")
-    return bring(opened, part.wanted, target, replace(options, is_frozen=is_frozen, about=about | {"plan": plan.time}))
+    options = replace(options, is_frozen=is_frozen, about=about | {"plan": plan.time})
+    try:
+        report = bring(opened, part.wanted, target, options)
+    except DownloadError as error:
+        error.report = _described(plan, target, error.report)
+        raise
+    return _described(plan, target, report)
+
+
+def _described(plan: FrozenPlan, directory: Path, report: DownloadReport) -> DownloadReport:
+    """Write the descriptions that the study lacks; several shards may do so, and all write the same."""
+    if report.dry_run or not plan.undescribed:
+        return report
+    return replace(report, written_files=(*report.written_files, *describe(directory, plan.undescribed)))
 
 
 __all__ = ["download_plan"]

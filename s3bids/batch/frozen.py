@@ -109,6 +109,8 @@ class FrozenPlan:
     wanted: Wanted
     #: The subject of each object; None for a file of the whole study.
     subjects: Sequence[str | None]
+    #: Descriptions that the study lacks and a download writes: target and name of the derivative.
+    undescribed: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.wanted)
@@ -160,6 +162,7 @@ def freeze(
     prefix: str,
     layout: Layout,
     selection: Sequence[str] = (),
+    undescribed: Sequence[tuple[str, str]] = (),
 ) -> FrozenPlan:
     """Make a frozen plan of the objects that a listing found.
 
@@ -173,6 +176,8 @@ def freeze(
         The study's name, its root in the bucket, and how it is arranged.
     selection
         What was chosen, in the words of the command line.
+    undescribed
+        Descriptions of derivatives that the study lacks: target and name.
     """
     folders: dict[str, str | None] = {}
     subjects = []
@@ -184,7 +189,17 @@ def freeze(
     tool = f"s3bids {__version__}"
     access = Access.of(storage)
     return FrozenPlan(
-        study, storage.location, prefix, layout, access, tuple(selection), tool, time.time(), wanted, subjects
+        study,
+        storage.location,
+        prefix,
+        layout,
+        access,
+        tuple(selection),
+        tool,
+        time.time(),
+        wanted,
+        subjects,
+        tuple(undescribed),
     )
 
 
@@ -208,6 +223,7 @@ def _header(plan: FrozenPlan) -> dict[str, Any]:
         "layout": plan.layout,
         "storage": asdict(plan.access),
         "selection": list(plan.selection),
+        "undescribed": dict(plan.undescribed),
         "files": len(plan),
         "bytes": plan.bytes,
     }
@@ -276,6 +292,7 @@ def _read(lines: gzip.GzipFile, path: object) -> FrozenPlan:
         header["time"],
         Wanted(keys, targets, sizes, etags, modified_at, versions if has_versions else ()),
         subjects,
+        tuple(header.get("undescribed", {}).items()),
     )
 
 
@@ -303,6 +320,9 @@ def _checked_header(header: dict[str, Any], path: object) -> dict[str, Any]:
             raise ConfigError(f"{path}, line 1: {name!r} is {header.get(name)!r}; make the plan anew")
     if header["layout"] not in list(Layout) or not all(isinstance(word, str) for word in header["selection"]):
         raise ConfigError(f"{path}, line 1: the layout or the selection makes no sense; make the plan anew")
+    undescribed = header.get("undescribed", {})
+    if not isinstance(undescribed, dict) or not all(isinstance(name, str) for name in undescribed.values()):
+        raise ConfigError(f"{path}, line 1: 'undescribed' makes no sense; make the plan anew")
     known = {field.name: field.default for field in fields(Access)}
     storage = header["storage"]
     if storage.keys() != known.keys() or any(

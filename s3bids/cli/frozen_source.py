@@ -115,6 +115,7 @@ def frozen_report(chosen: Chosen, report: DownloadReport, selection: tuple[str, 
         prefix=study.s3_prefix,
         layout=study.layout,
         selection=selection,
+        undescribed=report.undescribed,
     )
 
 

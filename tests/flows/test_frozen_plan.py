@@ -19,10 +19,17 @@ from s3bids.transfer.verify import verify_directory
 OUTDATED = "the plan is older than the object; make it anew"
 
 
-def freeze_study(study):
+def freeze_study(study, *, describes=False):
+    """List a study whole, as the command line does; descriptions that it lacks are left out unless they are wanted."""
     report = study.download_dataset(Path("/nowhere"), derivatives=True, dry_run=True)
-    wanted = report.plan.wanted
-    return freeze(study.storage, wanted, study=study.study_id, prefix=study.s3_prefix, layout=study.layout)
+    return freeze(
+        study.storage,
+        report.plan.wanted,
+        study=study.study_id,
+        prefix=study.s3_prefix,
+        layout=study.layout,
+        undescribed=report.undescribed if describes else (),
+    )
 
 
 @pytest.fixture
@@ -65,6 +72,9 @@ def test_a_plan_in_shards_makes_no_list_and_fetches_each_object_once(on_strict, 
 
 
 def test_the_whole_plan_brings_what_a_download_brings(frozen, strict, on_strict, out, tmp_path, tree):
+    save_plan(freeze_study(on_strict.study(), describes=True), tmp_path / "whole.jsonl.gz")
+    frozen = read_plan(tmp_path / "whole.jsonl.gz")
+    strict.reset()
     strict.reset()
     report = download_plan(frozen, out)
     assert report.fetched == len(frozen)
