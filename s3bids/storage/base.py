@@ -92,10 +92,11 @@ class Storage(Protocol):
         """Say what one object is; :class:`~s3bids.errors.ObjectNotFoundError` if there is none."""
         ...
 
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
         """Read the bytes ``[start:end]`` of an object, as a slice does: past its end there are none.
 
         Raises :class:`~s3bids.errors.ObjectNotFoundError` if the object is missing, ValueError for a negative bound.
+        `if_match` is that of :meth:`stream`.
         """
         ...
 

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import (
     AccessDeniedError,
@@ -167,13 +167,21 @@ class LocalStorage:
         path = self._existing(key, "look at")
         return _info(key, path.stat())
 
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """Read bytes of an object; see :meth:`Storage.read`."""
+    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
+        """Read bytes of an object; see :meth:`Storage.read`. There are no ETags, so `if_match` is not looked at."""
+        return self.read_range(key, start, end, if_match=if_match)[0]
+
+    def read_range(
+        self, key: str, start: int, end: int | None, *, if_match: str | None = None
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a range, and say what object it is of; see :class:`~s3bids.storage.capabilities.RangeReader`."""
+        del if_match
         check_range(start, end)
         path = self._existing(key, "read")
         with _translating("read", self.location, key), path.open("rb") as file:
             file.seek(start)
-            return file.read() if end is None else file.read(max(0, end - start))
+            data = file.read() if end is None else file.read(max(0, end - start))
+            return data, _info(key, os.fstat(file.fileno()))
 
     def stream(
         self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
@@ -199,6 +207,12 @@ class LocalStorage:
             # A view with gaps has no bytes in a row to write from.
             file.write(data if not isinstance(data, memoryview) or data.contiguous else bytes(data))
         return key
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Open an object for writing; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
+        with self._writing(key) as path, atomic_file(path) as file:
+            yield file
 
     def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC
 from functools import partial
-from http import HTTPStatus
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import AccessDeniedError, ObjectNotFoundError, StorageError
 from .base import (
@@ -32,6 +31,8 @@ from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
 from .s3_errors import translating
+from .s3_ranges import get_range
+from .s3_uploads import uploading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -205,33 +206,26 @@ class S3Storage:
         if key.endswith("/"):
             raise ObjectNotFoundError(f"cannot {operation} {self.location}/{key}: it is a directory, not an object")
 
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
         """Read bytes of an object; see :meth:`Storage.read`."""
         require_key(key)
         check_range(start, end)
         if start == 0 and end is None:
-            return b"".join(self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES))
-        if end is not None and end <= start:
-            self.head(key)
-            return b""
-        return self._read_range(key, start, end)
+            return b"".join(self._stream(key, 0, if_match, CHUNK_BYTES, retries=PATIENT_RETRIES))
+        return self.read_range(key, start, end, if_match=if_match)[0]
 
-    def _read_range(self, key: str, start: int, end: int | None) -> bytes:
-        from botocore.exceptions import ClientError
-
+    def read_range(
+        self, key: str, start: int, end: int | None, *, if_match: str | None = None
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a range, and say what object it is of; see :class:`~s3bids.storage.capabilities.RangeReader`."""
+        require_key(key)
+        check_range(start, end)
         self._refuse_marker("read", key)
-        last = "" if end is None else end - 1
-        # A server without ranges sends the whole object: boto3 takes that as well, obstore does not.
+        if end is not None and end <= start:
+            return b"", self.head(key)
         with self._translating("read", key):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
-            with closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        return data if "ContentRange" in answer else data[start:end]
+            found = get_range(self._clients, self.bucket, key, start, end, if_match)
+        return (b"", self.head(key)) if found is None else found
 
     def stream(
         self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
@@ -284,6 +278,13 @@ class S3Storage:
         with self._translating("write", key):
             self.client.put_object(Bucket=self.bucket, Key=key, Body=bytes(data))
         return key
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Open an object for writing; see :class:`~s3bids.storage.capabilities.ObjectWriter`. Large ones go in parts."""
+        check_writable_key(key)
+        with uploading(self.client, self.bucket, key, self._translating("write", key)) as file:
+            yield file
 
     def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`. Large files go in parts."""

@@ -35,6 +35,8 @@ class S3Clients:
         self._stores: dict[int, S3Store] = {}
         self._region: str | None = None
         self._pid = os.getpid()
+        #: Whether the server answers a range with 206, without which obstore takes no range; None: not seen yet.
+        self.answers_206: bool | None = None if self._params.endpoint_url else True
 
     def close(self) -> None:
         """Give connections back, but not those of a client that was given."""

@@ -22,13 +22,16 @@ from __future__ import annotations
 
 from .deleting import DeletingContract
 from .listing import ListingContract
+from .pieces import PiecesContract
 from .reading import ReadingContract
 from .rig import FilesRig, Rig, S3Rig
 from .sharing import SharingContract
 from .writing import WritingContract
 
 
-class StorageContract(ListingContract, ReadingContract, WritingContract, DeletingContract, SharingContract):
+class StorageContract(
+    ListingContract, ReadingContract, WritingContract, PiecesContract, DeletingContract, SharingContract
+):
     """What every storage does; the hooks and the capabilities are those of :class:`Rig`."""
 
 

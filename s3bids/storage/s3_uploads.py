@@ -1,0 +1,121 @@
+"""An object on S3 as a file to write to: in parts, with bounded memory, and there only when it is whole."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .s3_errors import translating
+
+#: Bytes of one part. S3 takes at most 10,000 parts of at least 5 MiB (S3 user guide, "Multipart upload limits"), so
+#: an object has at most 156 GiB.
+PART_BYTES = 16 * 1024 * 1024
+#: Parts under way at once; with the one that is being filled they bound the memory: 64 MiB.
+PARTS_UNDER_WAY = 3
+
+
+@contextmanager
+def uploading(client: Any, bucket: str, key: str, errors: translating) -> Iterator[BinaryIO]:
+    """Open an object for writing. It takes its name when the block ends well; otherwise nothing is left on the server.
+
+    Parameters
+    ----------
+    client
+        A boto3 S3 client.
+    errors
+        The context that turns errors of the client into ours; errors of the block itself are left alone.
+    """
+    upload = _Upload(client, {"Bucket": bucket, "Key": key}, errors)
+    try:
+        yield cast("BinaryIO", upload)
+        upload.finish()
+    except BaseException:
+        upload.abandon()
+        raise
+
+
+class _Upload(io.RawIOBase):
+    """What is written goes out part by part; what fits into one part is one PUT."""
+
+    def __init__(self, client: Any, place: dict[str, str], errors: translating) -> None:
+        self._client = client
+        self._place = place
+        self._errors = errors
+        self._buffer = bytearray()
+        self._written = 0
+        self._upload_id: str | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way: deque[Future[dict[str, Any]]] = deque()
+        self._parts: list[dict[str, Any]] = []
+
+    def writable(self) -> bool:
+        """Say that the file can be written."""
+        return True
+
+    def tell(self) -> int:
+        """Give the number of bytes written."""
+        return self._written
+
+    def write(self, data: Any) -> int:
+        """Take bytes; wait for parts under way when there are enough of them."""
+        view = memoryview(data).cast("B")
+        self._written += len(view)
+        for first in range(0, len(view), PART_BYTES):
+            self._buffer += view[first : first + PART_BYTES]
+            while len(self._buffer) > PART_BYTES:
+                self._send(bytes(self._buffer[:PART_BYTES]))
+                del self._buffer[:PART_BYTES]
+        return len(view)
+
+    def _send(self, part: bytes) -> None:
+        if self._threads is None:
+            with self._errors:
+                self._upload_id = self._client.create_multipart_upload(**self._place)["UploadId"]
+            self._threads = ThreadPoolExecutor(PARTS_UNDER_WAY, thread_name_prefix="s3bids-part")
+        while len(self._under_way) >= PARTS_UNDER_WAY:
+            self._receive()
+        number = len(self._parts) + len(self._under_way) + 1
+        self._under_way.append(self._threads.submit(self._upload_part, number, part))
+
+    def _upload_part(self, number: int, part: bytes) -> dict[str, Any]:
+        answer = self._client.upload_part(**self._place, UploadId=self._upload_id, PartNumber=number, Body=part)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _receive(self) -> None:
+        with self._errors:
+            self._parts.append(self._under_way.popleft().result())
+
+    def finish(self) -> None:
+        """Send what is left, and make the object."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        if self._threads is None:
+            with self._errors:
+                self._client.put_object(**self._place, Body=rest)
+            return
+        self._send(rest)
+        while self._under_way:
+            self._receive()
+        self._threads.shutdown()
+        with self._errors:
+            self._client.complete_multipart_upload(
+                **self._place, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+            )
+
+    def abandon(self) -> None:
+        """Take back the parts that were sent: they would be kept, and paid for, until somebody does."""
+        if self._threads is None:
+            return
+        self._threads.shutdown(cancel_futures=True)
+        # The error that led here is the one to tell; a server that cannot be reached cannot be tidied up either.
+        with suppress(Exception):
+            self._client.abort_multipart_upload(**self._place, UploadId=self._upload_id)
+
+
+__all__ = ["PARTS_UNDER_WAY", "PART_BYTES", "uploading"]
