@@ -79,6 +79,27 @@ class S3BIDSStudy(ListedStudy):
         """
         return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
 
+    def headers(self, *, suffix: str | None = None) -> pd.DataFrame:
+        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
+
+        Costs the listing and one request of at most 64 KB for each image, many at once.
+
+        Parameters
+        ----------
+        suffix
+            Only images whose names end with this text, such as ``bold.nii.gz``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
+            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
+            ``orientation``, and ``error``: why an image could not be read.
+        """
+        from .header_table import header_frame, header_rows
+
+        return header_frame(header_rows(self, suffix=suffix))
+
     def download(
         self,
         directory: str | os.PathLike[str],

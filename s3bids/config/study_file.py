@@ -255,7 +255,7 @@ def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDS
         If a subject is unknown, naming the nearest.
     """
     chosen = config.subjects if subjects is None else subjects
-    params = _params(config)
+    params = params_of(config)
     if config.study_class == "HBNSite":
         return HBNSite(
             config.site or "",
@@ -281,7 +281,8 @@ def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDS
     )
 
 
-def _params(config: StudyConfig) -> Params:
+def params_of(config: StudyConfig) -> Params:
+    """Give the parameters of the bucket that a config describes; ``LOCAL_FS=1`` is obeyed."""
     if config.local_root is not None:
         return LocalFSParams(
             use_local_fs=True, root_dir=config.local_root, user=DEFAULT_USER, bucket_name=config.bucket
@@ -299,4 +300,4 @@ def _params(config: StudyConfig) -> Params:
     return params
 
 
-__all__ = ["ALLOWED", "StudyConfig", "load_config", "open_study", "shipped_studies"]
+__all__ = ["ALLOWED", "StudyConfig", "load_config", "open_study", "params_of", "shipped_studies"]

@@ -16,7 +16,7 @@ R = TypeVar("R")
 WORKERS = 16
 
 
-def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def in_threads(function: Callable[[T], R], items: Iterable[T], *, workers: int = WORKERS) -> list[R]:
     """Call a function for each item, in threads, and give the results in order.
 
     The first error is raised, and what has not begun is given up. Also a single item goes to a thread: the caller then
@@ -27,7 +27,7 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     todo = enumerate(values)
     answers: queue.SimpleQueue[tuple[int, R] | BaseException] = queue.SimpleQueue()
     lock = threading.Lock()
-    for _ in range(min(WORKERS, len(values))):
+    for _ in range(min(workers, len(values))):
         threading.Thread(target=_work, args=(function, todo, lock, answers), name="s3bids-ask", daemon=True).start()
     results: dict[int, R] = {}
     try:

@@ -281,7 +281,7 @@ class S3Storage:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """Open an object for writing; see :class:`~s3bids.storage.capabilities.ObjectWriter`. Large ones go in parts."""
+        """Open an object for writing, in parts; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
         check_writable_key(key)
         with uploading(self.client, self.bucket, key, self._translating("write", key)) as file:
             yield file

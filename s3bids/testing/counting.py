@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..storage.base import CHUNK_BYTES, UNWANTED_NAMES, check_range
-from ..storage.capabilities import read_range, writing
+from ..storage.capabilities import RangeReader, read_range, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +130,8 @@ class CountingStorage:
         self, key: str, start: int, end: int | None, *, if_match: str | None = None
     ) -> tuple[bytes, ObjectInfo]:
         """Read a range, and say what object it is of."""
+        if not isinstance(self._storage, RangeReader):
+            self._note("head", key)
         data, info = read_range(self._storage, key, start, end, if_match=if_match)
         return self._counted(key, start, end, data), info
 

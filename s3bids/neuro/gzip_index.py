@@ -1,0 +1,159 @@
+"""Indexes of gzip files that outlive the program: made by indexed_gzip, kept in memory or in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import DestinationError, ImageError
+from ..storage.files import atomic_file
+
+if TYPE_CHECKING:
+    import os
+
+    from .ranges import RangedFile
+
+#: Where a folder has its indexes; dot-named, so that the BIDS validator passes over them.
+INDEX_FOLDER = Path(".s3bids", "gzip-index")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class IndexStore(Protocol):
+    """What keeps indexes by name: a dict, or an :class:`IndexFolder`."""
+
+    def get(self, name: str, /) -> bytes | None:
+        """Give an index, None if there is none of this name."""
+        ...
+
+    def __setitem__(self, name: str, index: bytes, /) -> None: ...
+
+
+class IndexFolder:
+    """Indexes as files in ``.s3bids/gzip-index/`` of a directory.
+
+    A file is written whole or not at all. One that is damaged counts as absent.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self._folder = Path(directory) / INDEX_FOLDER
+
+    def get(self, name: str, /) -> bytes | None:
+        """Give an index, None if there is none of this name that is whole."""
+        try:
+            content = self._path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, index = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        return index if hashlib.sha256(index).digest() == digest else None
+
+    def __setitem__(self, name: str, index: bytes, /) -> None:
+        path = self._path(name)
+        try:
+            with atomic_file(path) as file:
+                file.write(hashlib.sha256(index).digest())
+                file.write(index)
+        except OSError as error:
+            raise DestinationError(
+                f"cannot keep an index in {path.parent}: {error.strerror or error}; name another directory"
+            ) from error
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}.gzidx"
+
+
+def index_store(indexes: IndexStore | str | os.PathLike[str] | None) -> IndexStore | None:
+    """Give what keeps indexes: a folder by its path; anything else is taken as it is."""
+    if indexes is None or hasattr(indexes, "get"):
+        return indexes  # type: ignore[return-value] # whatever gets and sets by name
+    return IndexFolder(indexes)
+
+
+class KeptIndex:
+    """The index of one gzip file: where in it inflating can begin, every `spacing` bytes of the content.
+
+    Parameters
+    ----------
+    file
+        The compressed file. What is read from it for the index was just read for the data, so it is there already.
+    store
+        Where the index comes from, and is kept under the version of the object: another object has another index.
+    spacing
+        Bytes of content between two points; each takes 32 KiB.
+    """
+
+    def __init__(self, file: RangedFile, store: IndexStore, *, spacing: int) -> None:
+        from indexed_gzip import IndexedGzipFile
+
+        self._name = file.source.version
+        self._store = store
+        self._spacing = spacing
+        self._feed = _Feed(file)
+        # A buffer of its own would read on behind what is asked for.
+        self._gzip = IndexedGzipFile(fileobj=self._feed, spacing=spacing, buffer_size=1)
+        kept = store.get(self._name)
+        if kept is not None:
+            self._gzip.import_index(fileobj=io.BytesIO(kept))
+        self._n_kept = len(self.points())
+
+    def points(self) -> list[tuple[int, int]]:
+        """Give the points: pairs of place in the content and place in the file."""
+        return list(self._gzip.seek_points())
+
+    def covers(self, position: int) -> bool:
+        """Say whether a place in the content lies before the last point."""
+        points = self.points()
+        return bool(points) and position < points[-1][0]
+
+    def extend(self, position: int, *, is_end: bool) -> None:
+        """Carry the index on to a place that was inflated just now, and keep it when it has doubled or is whole."""
+        points = self.points()
+        last = points[-1][0] if points else 0
+        if position <= last or (position < last + 2 * self._spacing and not is_end):
+            return
+        self._call(self._gzip.seek, position)
+        n_points = len(self.points())
+        if n_points >= 2 * self._n_kept or (is_end and n_points > self._n_kept):
+            index = io.BytesIO()
+            self._gzip.export_index(fileobj=index)
+            self._store[self._name] = index.getvalue()
+            self._n_kept = n_points
+
+    def read(self, position: int, size: int) -> bytes:
+        """Read the content from a place on, beginning at the nearest point before it."""
+        self._call(self._gzip.seek, position)
+        data: bytes = self._call(self._gzip.read, size)
+        return data
+
+    def _call(self, function: Any, argument: int) -> Any:
+        """Call indexed_gzip; what went wrong below it is raised in place of its own error."""
+        try:
+            return function(argument)
+        except Exception as error:
+            if self._feed.error is not None:
+                raise self._feed.error from None
+            raise ImageError(f"cannot read {self._feed.name}: its compressed data are damaged ({error})") from error
+
+
+class _Feed:
+    """The compressed file as indexed_gzip wants it. An error of its own would end in C: it is kept for the caller."""
+
+    mode = "rb"
+
+    def __init__(self, file: RangedFile) -> None:
+        self.error: BaseException | None = None
+        self.name = file.name
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+        self.readable = file.readable
+
+    def read(self, size: int) -> bytes:
+        self.error = None
+        try:
+            return self._file.read_some(size)
+        except BaseException as error:
+            self.error = error
+            raise
