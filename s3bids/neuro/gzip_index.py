@@ -45,6 +45,8 @@ class IndexFolder:
             content = self._path(name).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
         digest, index = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         return index if hashlib.sha256(index).digest() == digest else None
 
@@ -55,9 +57,12 @@ class IndexFolder:
                 file.write(hashlib.sha256(index).digest())
                 file.write(index)
         except OSError as error:
-            raise DestinationError(
-                f"cannot keep an index in {path.parent}: {error.strerror or error}; name another directory"
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> DestinationError:
+        return DestinationError(
+            f"cannot keep indexes in {self._folder}: {error.strerror or error}; name another directory"
+        )
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}.gzidx"
@@ -96,25 +101,38 @@ class KeptIndex:
         if kept is not None:
             self._gzip.import_index(fileobj=io.BytesIO(kept))
         self._n_kept = len(self.points())
+        self._is_whole = False
 
     def points(self) -> list[tuple[int, int]]:
         """Give the points: pairs of place in the content and place in the file."""
         return list(self._gzip.seek_points())
 
-    def covers(self, position: int) -> bool:
-        """Say whether a place in the content lies before the last point."""
-        points = self.points()
-        return bool(points) and position < points[-1][0]
+    def nearest(self, position: int) -> int:
+        """Give the last place at or before another one where inflating can begin."""
+        return max((made for made, _ in self.points() if made <= position), default=0)
 
     def extend(self, position: int, *, is_end: bool) -> None:
-        """Carry the index on to a place that was inflated just now, and keep it when it has doubled or is whole."""
+        """Carry the index on to a place that was inflated just now.
+
+        Parameters
+        ----------
+        position
+            How far the content was inflated. The index stays a little behind it: indexed_gzip goes somewhat further
+            than it is told.
+        is_end
+            Whether nothing comes behind.
+        """
         points = self.points()
         last = points[-1][0] if points else 0
-        if position <= last or (position < last + 2 * self._spacing and not is_end):
-            return
-        self._call(self._gzip.seek, position)
+        goal = position if is_end else position - self._spacing
+        if goal > last and (is_end or goal >= last + self._spacing):
+            self._call(self._gzip.seek, goal)
+            self._is_whole = is_end
+
+    def keep(self) -> None:
+        """Keep the index if it has grown by a quarter, or to its end, since that was done last."""
         n_points = len(self.points())
-        if n_points >= 2 * self._n_kept or (is_end and n_points > self._n_kept):
+        if n_points > 1.25 * self._n_kept or (self._is_whole and n_points > self._n_kept):
             index = io.BytesIO()
             self._gzip.export_index(fileobj=index)
             self._store[self._name] = index.getvalue()

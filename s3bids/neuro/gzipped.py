@@ -98,6 +98,12 @@ class GzippedFile(io.RawIOBase):
             self._prepared_end = ranges[-1][1] if ranges else 0
             self._file.begin(self._compressed_place(self._prepared_end))
 
+    def done(self) -> None:
+        """Say that a read has ended: what was learnt on the way is kept."""
+        with self.lock:
+            if self._index is not None:
+                self._index.keep()
+
     def _compressed_place(self, place: int) -> int:
         """Estimate where in the file a place of the content is."""
         if place >= self._content_end:
@@ -149,7 +155,7 @@ class GzippedFile(io.RawIOBase):
     def _inflate(self, position: int, size: int) -> None:
         """Inflate a piece that holds a place."""
         start = self._nearest(position)
-        if self._index is not None and position - start.made > self._spacing and self._index.covers(position):
+        if self._index is not None and self._index.nearest(position) > start.made + self._spacing:
             # Small reads follow one another: the piece may hold all that was announced.
             most = min(PIECE_BYTES, self._prepared_end - position)
             self._piece = self._index.read(position, max(size, most))

@@ -12,7 +12,7 @@ from ..errors import ImageError, S3BIDSError
 from ..storage.concurrency import in_threads
 from .address import place_of
 from .formats import Beginning, Format
-from .images import MGH_HEADER_BYTES, naming, nibabel_class, unknown_format
+from .images import MGH_HEADER_BYTES, checked_shape, naming, nibabel_class, unknown_format
 from .ranges import RangedFile
 from .sources import StorageSource
 from .whole_files import load_whole
@@ -152,7 +152,7 @@ def _mgh_header(file: RangedFile, beginning: Beginning) -> Any:
 
 
 def _spatial(kind: str, file: RangedFile, beginning: Beginning, header: Any, affine: Any) -> ImageHeader:
-    shape = tuple(map(int, header.get_data_shape()))
+    shape = checked_shape(header.get_data_shape())
     is_cifti = kind == Format.CIFTI2
     return ImageHeader(
         name=file.name,

@@ -15,7 +15,7 @@ from .ranges import RangedFile
 from .whole_files import external_names, load_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .gzip_index import IndexStore
     from .sources import Source
@@ -54,7 +54,7 @@ def image_of(source: Source, store: IndexStore | None = None) -> Any:
         return _mgh(file, beginning, store)
     if is_lazy and kind is not None:
         return _nifti(file, beginning, kind, store)
-    image = load_whole(source)
+    image = load_whole(source, is_sniffed=kind is not None)
     if image is None:
         raise unknown_format(file, beginning)
     return image
@@ -92,19 +92,28 @@ def naming(name: str) -> Iterator[None]:
         raise ImageError(f"cannot read {name}: its header is damaged ({error})") from error
 
 
+def checked_shape(shape: Iterable[Any]) -> tuple[int, ...]:
+    """Give a shape as numbers of Python, which do not overflow; one below zero is ValueError."""
+    found = tuple(map(int, shape))
+    if min(found, default=0) < 0:
+        raise ValueError(f"it has a dimension below zero: {found}")
+    return found
+
+
 def _nifti(file: RangedFile, beginning: Beginning, kind: Format, store: IndexStore | None) -> Any:
     header = beginning.header(kind)
     with naming(file.name):
         image = _loaded(kind, file.name, io.BytesIO(header))
         proxy = image.dataobj
-        end = proxy.offset + math.prod(map(int, proxy.shape)) * proxy.dtype.itemsize
+        end = proxy.offset + math.prod(checked_shape(proxy.shape)) * proxy.dtype.itemsize
     return _with_data_in(image, _content(file, beginning, end, store))
 
 
 def _mgh(file: RangedFile, beginning: Beginning, store: IndexStore | None) -> Any:
     with naming(file.name):
         header = nibabel_class(Format.MGH).header_class(beginning.take(MGH_HEADER_BYTES))
-        end = header.get_data_offset() + math.prod(map(int, header.get_data_shape())) * header.get_data_dtype().itemsize
+        shape = checked_shape(header.get_data_shape())
+        end = header.get_data_offset() + math.prod(shape) * header.get_data_dtype().itemsize
     content = _content(file, beginning, end, store)
     content.check_size(end)
     # The repetition time stands behind the data: all of a compressed file is read for it.
@@ -117,7 +126,7 @@ def _gifti(file: RangedFile, beginning: Beginning) -> Any:
     file.begin(file.size)
     data = beginning.take(sys.maxsize)
     if b"ExternalFileBinary" in data:
-        return load_whole(file.source, external_names(data))
+        return load_whole(file.source, external_names(data), is_sniffed=True)
     with naming(file.name):
         return _loaded(Format.GIFTI, file.name, io.BytesIO(data))
 

@@ -51,17 +51,18 @@ class LazyArray(ArrayProxy):
         end = self._offset + math.prod(map(int, self._shape)) * self._dtype.itemsize
         with self._lock:
             self.file_like.check_size(end)
-            if _is_whole(slicer, self._shape):
-                return self._read_whole(end)
-            if not is_fancy(slicer):
-                segments, _, _ = calc_slicedefs(
-                    slicer, self._shape, self._dtype.itemsize, self._offset, order=self.order
-                )
-                self.file_like.prepare([(start, start + size) for start, size in segments])
-            found: np.ndarray[Any, Any] = fileslice(
-                self.file_like, slicer, self._shape, self._dtype, self._offset, order=self.order
-            )
+            found = self._read_whole(end) if _is_whole(slicer, self._shape) else self._read_part(slicer)
+            self.file_like.done()
             return found
+
+    def _read_part(self, slicer: Any) -> np.ndarray[Any, Any]:
+        if not is_fancy(slicer):
+            segments, _, _ = calc_slicedefs(slicer, self._shape, self._dtype.itemsize, self._offset, order=self.order)
+            self.file_like.prepare([(start, start + size) for start, size in segments])
+        found: np.ndarray[Any, Any] = fileslice(
+            self.file_like, slicer, self._shape, self._dtype, self._offset, order=self.order
+        )
+        return found
 
     def _read_whole(self, end: int) -> np.ndarray[Any, Any]:
         # Not cleared before, since all of it is filled.

@@ -222,6 +222,9 @@ class RangedFile(io.RawIOBase):
                 "the image is cut short, or its header is damaged"
             )
 
+    def done(self) -> None:
+        """Say that a read has ended; nothing is learnt from it that outlives the file."""
+
     def prepare(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch several places at once, so that reading them one by one does not wait for each.
 

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from .sources import Source
 
 _COMPRESSED = (".gz", ".bz2")
+#: Extensions of formats that are seen from the content: what has such a name and another content is no image.
+_SNIFFED = (".nii", ".mgh", ".mgz", ".gii")
 _EXTERNAL_NAME = re.compile(rb"""ExternalFileName\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-def load_whole(source: Source, companions: Iterable[str] | None = None) -> Any:
+def load_whole(source: Source, companions: Iterable[str] | None = None, *, is_sniffed: bool = False) -> Any:
     """Fetch an image whole, with the files that belong to it, and let nibabel load it.
 
     Parameters
@@ -35,6 +37,8 @@ def load_whole(source: Source, companions: Iterable[str] | None = None) -> Any:
         The object whose name says what it is.
     companions
         Names of the files that belong to it. Default: what its extension says.
+    is_sniffed
+        Whether its content is of a format that is seen from the content.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def load_whole(source: Source, companions: Iterable[str] | None = None) -> Any:
     """
     name = source.name.rpartition("/")[2]
     names = companion_names(name) if companions is None else list(companions)
-    if not names:
+    if not names or (Path(_bare(name)).suffix.lower() in _SNIFFED and not is_sniffed):
         return None
     if not isinstance(source, StorageSource):
         raise ImageError(f"cannot read {source.name}: it consists of several files; read it without fs=")
@@ -68,12 +72,9 @@ def companion_names(name: str) -> list[str]:
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
 
-    bare = name
-    for suffix in _COMPRESSED:
-        bare = bare.removesuffix(suffix)
     found: dict[str, None] = {}
     for kind in nib.all_image_classes:
-        if Path(bare).suffix.lower() not in kind.valid_exts:
+        if Path(_bare(name)).suffix.lower() not in kind.valid_exts:
             continue
         try:
             holders = kind.filespec_to_file_map(name).values()
@@ -81,6 +82,13 @@ def companion_names(name: str) -> list[str]:
             continue
         found.update(dict.fromkeys(str(holder.filename) for holder in holders))
     return list(found)
+
+
+def _bare(name: str) -> str:
+    """Give a name without the extension of its compression."""
+    for suffix in _COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name
 
 
 def external_names(gifti: bytes) -> list[str]:

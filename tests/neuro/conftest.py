@@ -147,12 +147,12 @@ class MemorySource:
         return sum(end - start for start, end in self.reads)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def memory_source():
     return MemorySource
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pieces():
     """A function that splits bytes into gzip members."""
 
