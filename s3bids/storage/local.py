@@ -340,6 +340,9 @@ def _translating(operation: str, location: str, key: str) -> Iterator[None]:
     except IsADirectoryError:
         raise
     except OSError as error:
+        # Without a number it is not the operating system's: whoever writes an object may have lost what he writes.
+        if error.errno is None:
+            raise
         raise _translate(error, f"cannot {operation} {location}/{key}") from error
 
 
