@@ -12,6 +12,7 @@ from .options import connection_options, json_option, log_option, not_empty
 if TYPE_CHECKING:
     from ..neuro.headers import ImageHeader
     from ..storage.base import Storage
+    from ..storage.params import LocalFSParams
     from .options import Connection
 
 #: What is shown of the sidecars, in this order; --json has all.
@@ -68,22 +69,34 @@ def _place(url: str, connection: Connection) -> tuple[Storage, str]:
     from .study_argument import url_config
 
     if "://" not in url:
-        here = f"file://{Path(url).absolute().as_posix()}"
-        raise ConfigError(
-            f"{url!r} is no address of an object; write s3://bucket/key"
-            + (f", or {here}" if Path(url).is_file() else "")
-        )
+        hint = f", or file://{Path(url).absolute().as_posix()}" if Path(url).is_file() else ""
+        raise ConfigError(f"{url!r} is no address of an object; write s3://bucket/key{hint}")
     config = connection.applied_to(url_config(url))
     if not config.prefix:
         raise ConfigError(f"{url!r} names no object; write s3://bucket/key or file:///root/bucket/key")
-    return get_storage(params_of(config)), config.prefix
+    params, key = params_of(config), config.prefix
+    if config.local_root is not None:
+        params, key = _from_the_study_on(Path(config.local_root, config.bucket, key))
+    return get_storage(params), key
+
+
+def _from_the_study_on(path: Path) -> tuple[LocalFSParams, str]:
+    """Take the directory that holds the subject's as the bucket, since sidecars may lie in it; else the file's own."""
+    from ..bids.names import is_subject_directory
+    from ..storage.params import DEFAULT_USER, LocalFSParams
+
+    names = path.parts[1:]
+    last = len(names) - 1
+    first = next((index for index, name in enumerate(names[:-1]) if index > 0 and is_subject_directory(name)), last)
+    root, bucket, key = Path("/", *names[: first - 1]), names[first - 1], "/".join(names[first:])
+    return LocalFSParams(use_local_fs=True, root_dir=root, user=DEFAULT_USER, bucket_name=bucket), key
 
 
 def _sidecars(storage: Storage, key: str) -> tuple[list[str], dict[str, Any]]:
     from ..loading import merged_metadata, sidecars_of
 
     found = sidecars_of(storage, key)
-    return found, merged_metadata(storage, found)
+    return [f"{storage.location}/{name}" for name in found], merged_metadata(storage, found)
 
 
 def _lines(header: ImageHeader, sidecars: list[str], metadata: dict[str, Any]) -> list[str]:

@@ -148,7 +148,8 @@ def _with_data_in(image: Any, content: RangedFile | GzippedFile) -> Any:
     from .lazy_array import LazyArray
 
     proxy = image.dataobj
-    spec = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
+    # Of an MGH file nibabel gives numbers of 32 bits, which overflow where they are multiplied.
+    spec = (checked_shape(proxy.shape), proxy.dtype, int(proxy.offset), proxy.slope, proxy.inter)
     # nibabel takes the class of its proxies from the class of the image, which must stay nibabel's own.
     image._dataobj = LazyArray(content, spec, order=proxy.order)
     image.file_map = {"image": FileHolder(filename=content.name)}

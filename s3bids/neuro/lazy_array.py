@@ -48,7 +48,7 @@ class LazyArray(ArrayProxy):
         self._lock: RLock = self.file_like.lock
 
     def _get_unscaled(self, slicer: Any) -> np.ndarray[Any, Any]:
-        end = self._offset + math.prod(map(int, self._shape)) * self._dtype.itemsize
+        end = self._offset + math.prod(self._shape) * self._dtype.itemsize
         with self._lock:
             self.file_like.check_size(end)
             found = self._read_whole(end) if _is_whole(slicer, self._shape) else self._read_part(slicer)
