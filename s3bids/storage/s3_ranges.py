@@ -90,7 +90,8 @@ def _by_boto3(
 
 
 def _object(key: str, answer: dict[str, Any], size: int) -> ObjectInfo:
-    return ObjectInfo(key, size, plain_etag(answer.get("ETag")), answer["LastModified"].astimezone(UTC))
+    moment = answer.get("LastModified")
+    return ObjectInfo(key, size, plain_etag(answer.get("ETag")), moment.astimezone(UTC) if moment else None)
 
 
 __all__ = ["get_range"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..storage.base import CHUNK_BYTES, UNWANTED_NAMES, check_range
@@ -174,8 +175,10 @@ class CountingStorage:
 
     def download(self, key: str, path: str | PathLike[str], *, overwrite: bool = True) -> str:
         """Write one object to a file."""
+        is_kept = not overwrite and Path(path).is_file()
         saved = self._storage.download(key, path, overwrite=overwrite)
-        self._note("get", key, 0, None, self._storage.head(key).size)
+        if not is_kept:
+            self._note("get", key, 0, None, Path(saved).stat().st_size)
         return saved
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
