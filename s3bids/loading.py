@@ -65,7 +65,8 @@ def load_image(
     image = read_nifti(paths[path], study.storage)
     sidecars = tuple(key for key in applying if key.endswith(".json"))
     bvals, bvecs = (_last(applying, extension) for extension in (".bval", ".bvec"))
-    volumes = image.shape[3] if len(image.shape) > 3 else 1
+    # Surfaces have no shape.
+    volumes = (*getattr(image, "shape", ()), 1, 1, 1, 1)[3]
     return LoadedImage(
         key=paths[path],
         image=image,

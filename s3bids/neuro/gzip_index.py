@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import os
 
     from .ranges import RangedFile
+
+logger = logging.getLogger(__name__)
 
 #: Where a folder has its indexes; dot-named, so that the BIDS validator passes over them.
 INDEX_FOLDER = Path(".s3bids", "gzip-index")
@@ -89,19 +92,26 @@ class KeptIndex:
     """
 
     def __init__(self, file: RangedFile, store: IndexStore, *, spacing: int) -> None:
-        from indexed_gzip import IndexedGzipFile
-
         self._name = file.source.version
         self._store = store
         self._spacing = spacing
         self._feed = _Feed(file)
-        # A buffer of its own would read on behind what is asked for.
-        self._gzip = IndexedGzipFile(fileobj=self._feed, spacing=spacing, buffer_size=1)
+        self._gzip = self._opened()
         kept = store.get(self._name)
         if kept is not None:
-            self._gzip.import_index(fileobj=io.BytesIO(kept))
+            try:
+                self._gzip.import_index(fileobj=io.BytesIO(kept))
+            except OSError:
+                logger.warning("the index kept for %s is damaged; it is made anew", file.name)
+                self._gzip = self._opened()
         self._n_kept = len(self.points())
         self._is_whole = False
+
+    def _opened(self) -> Any:
+        from indexed_gzip import IndexedGzipFile
+
+        # A buffer of its own would read on behind what is asked for.
+        return IndexedGzipFile(fileobj=self._feed, spacing=self._spacing, buffer_size=1)
 
     def points(self) -> list[tuple[int, int]]:
         """Give the points: pairs of place in the content and place in the file."""

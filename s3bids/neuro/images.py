@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 #: An MGH header without what follows the data (FreeSurfer wiki, "MghFormat").
 MGH_HEADER_BYTES = 284
+#: A GIFTI image is read into memory; a small compressed object can pretend to be any size.
+MOST_GIFTI_BYTES = 4 * 1024**3
 
 
 def image_of(source: Source, store: IndexStore | None = None) -> Any:
@@ -124,7 +125,9 @@ def _mgh(file: RangedFile, beginning: Beginning, store: IndexStore | None) -> An
 
 def _gifti(file: RangedFile, beginning: Beginning) -> Any:
     file.begin(file.size)
-    data = beginning.take(sys.maxsize)
+    data = beginning.take(MOST_GIFTI_BYTES + 1)
+    if len(data) > MOST_GIFTI_BYTES:
+        raise ImageError(f"cannot read {file.name}: it is a GIFTI image of more than {MOST_GIFTI_BYTES} bytes")
     if b"ExternalFileBinary" in data:
         return load_whole(file.source, external_names(data), is_sniffed=True)
     with naming(file.name):

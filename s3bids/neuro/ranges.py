@@ -184,6 +184,7 @@ class RangedFile(io.RawIOBase):
         return self._reach
 
     def _note(self, position: int) -> None:
+        """See whether a read goes on from where the last one ended: who does so again and again is read ahead for."""
         if self._ahead or 0 < position == self._run_end:
             self._streak += 1
             self._least = min(FIRST_BYTES, self._least * 2)

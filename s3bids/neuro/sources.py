@@ -147,7 +147,8 @@ class FileSource:
         seekable = getattr(file, "seekable", lambda: hasattr(file, "seek"))()
         self._file = file if seekable else io.BytesIO(file.read())
         self._lock = threading.Lock()
-        self.size: int | None = self._file.seek(0, io.SEEK_END)
+        self._file.seek(0, io.SEEK_END)
+        self.size: int | None = self._file.tell()
 
     @property
     def version(self) -> str:

@@ -164,6 +164,15 @@ def test_loading_costs_a_listing_the_header_and_the_small_files(counted, proxy, 
     assert {request.operation for request in proxy.requests} == {"get"}
 
 
+def test_a_surface_is_loaded_too(by_params):
+    surface = nib.GiftiImage(darrays=[nib.gifti.GiftiDataArray(np.zeros((5, 3), np.float32))])
+    by_params.put({f"ds/sub-1/anat/sub-1_hemi-{side}_pial.surf.gii": surface.to_bytes() for side in "LR"})
+    by_params.put({"ds/pial.json": '{"Units": "mm"}'})
+    found = by_params.study().subjects[0].load("pial", filters={"hemi": "L"})
+    assert found.image.darrays[0].data.shape == (5, 3)
+    assert (found.metadata, found.bvals) == ({"Units": "mm"}, None)
+
+
 # Bad input
 
 

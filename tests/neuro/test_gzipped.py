@@ -195,3 +195,13 @@ def test_it_pickles_without_what_it_remembers(memory_source):
     copy = pickle.loads(pickle.dumps(file))
     copy.seek(5_000_000)
     assert copy.read(1000) == CONTENT[5_000_000:5_001_000]
+
+
+def test_an_index_that_is_none_is_made_anew_and_told(memory_source, caplog):
+    store = {"memory://x 1": b"GZIDX" + bytes(100)}
+    file = opened(memory_source(PACKED), store=store)
+    assert file.read(len(CONTENT)) == CONTENT
+    file.done()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "memory://x is damaged" in caplog.text
+    assert len(store["memory://x 1"]) > 100_000

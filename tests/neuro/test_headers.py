@@ -181,6 +181,13 @@ def test_metadata_before_the_first_array_may_be_long(disk):
     assert read_header("x.gii", disk.storage).shape == (100, 3)
 
 
+def test_gifti_that_unpacks_to_more_than_memory_holds_is_refused(disk, monkeypatch):
+    monkeypatch.setattr("s3bids.neuro.images.MOST_GIFTI_BYTES", 1000)
+    disk.put("x.gii.gz", gzip.compress(gifti().to_bytes() + bytes(10_000)))
+    with pytest.raises(ImageError, match=r"x\.gii\.gz.*more than 1000 bytes"):
+        read_nifti("x.gii.gz", disk.storage)
+
+
 def test_entities_are_refused():
     from s3bids.neuro.headers import _GiftiBeginning
 
