@@ -65,11 +65,11 @@ class LazyArray(ArrayProxy):
         return found
 
     def _read_whole(self, end: int) -> np.ndarray[Any, Any]:
-        # Not cleared before, since all of it is filled.
-        buffer = np.empty(end - self._offset, np.uint8)
+        # Not NumPy's: it asks for huge pages, which may take the system longer to find than all the rest takes.
+        buffer = bytearray(end - self._offset)
         self.file_like.prepare([(self._offset, end)])
         self.file_like.seek(self._offset)
-        n_read = self.file_like.readinto(buffer.data)
+        n_read = self.file_like.readinto(memoryview(buffer))
         if n_read < len(buffer):
             raise ImageError(
                 f"cannot read {self.file_like.name}: its header promises {len(buffer)} bytes of data, and there are "
