@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow constraints clean
+.PHONY: help install demo check test test-slow bench constraints clean
 
 help:
 	@echo "make demo         make the embedded study, download it, show what came"
 	@echo "make test         run the tests"
 	@echo "make test-slow    run the tests that take longer (kill tests, large listings)"
 	@echo "make check        ruff, mypy --strict and the architecture test"
+	@echo "make bench        compare with s5cmd and s3bids 0.1.7; BENCH=folder of the measuring stick"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
 
 install: $(READY)
@@ -38,6 +39,13 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -q -m slow
+
+# The measuring stick lies beside the checkout; its README says how it is set up once.
+BENCH ?= ../shared/bench
+bench: $(READY)
+	@test -f $(BENCH)/compare.py || { echo "there is no measuring stick in $(BENCH); name its folder with BENCH="; exit 2; }
+	$(PYTHON) $(BENCH)/serve.py start
+	$(BIN)/python benchmarks/bench.py $(BENCH); code=$$?; $(PYTHON) $(BENCH)/serve.py stop; exit $$code
 
 # The file names no index, so that it serves behind any mirror.
 constraints: $(READY)

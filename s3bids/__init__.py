@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .study import S3BIDSStudy
     from .subject import S3BIDSSubject
     from .transfer.report import DownloadReport
+    from .verification import verify_directory
 
 __version__ = "0.2.0"
 
@@ -64,6 +65,7 @@ _PLACES = {
     "s3fs_nifti_read": "neuro.nifti",
     "s3fs_nifti_write": "neuro.nifti",
     "to_bids_description": "legacy",
+    "verify_directory": "verification",
     "write_json": "neuro.json",
     "write_json_object": "neuro.json",
     "write_nifti": "neuro.nifti",
@@ -95,6 +97,7 @@ __all__ = [
     "s3fs_nifti_read",
     "s3fs_nifti_write",
     "to_bids_description",
+    "verify_directory",
     "write_json",
     "write_json_object",
     "write_nifti",

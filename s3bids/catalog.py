@@ -6,6 +6,7 @@ import math
 from array import array
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from .bids.names import BIDSName
     from .storage.base import ObjectInfo, Storage
+
+
+#: Entries of a listing that are handed on together: those of one LIST answer.
+PAGE_KEYS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,20 @@ class Catalog:
     def path(self, index: int) -> str:
         """Give the key of a row relative to the root of the data set."""
         return relative_path(self.keys[index], self.prefix)
+
+    @property
+    def paths(self) -> list[str]:
+        """All keys relative to the root of the data set."""
+        if not self.prefix:
+            return list(self.keys)
+        start = f"{self.prefix}/"
+        return [key.removeprefix(start) for key in self.keys]
+
+    @property
+    def derivatives(self) -> set[str]:
+        """The names of the derivatives that have files here."""
+        folders = {path[: path.rfind("/") + 1] for path in self.paths}
+        return {place.derivative for place in map(self.layout.place, folders) if place.derivative}
 
     def take(self, indices: Sequence[int]) -> Catalog:
         """Give a catalog of some of the rows, in the order given."""
@@ -168,20 +187,65 @@ def list_catalog(
     return columns.catalog(prefix, layout)
 
 
-def catalog_of(entries: Iterable[ObjectInfo], prefix: str, layout: Layout) -> Catalog:
-    """Give a catalog of objects that were listed before."""
-    return _Columns(entries).catalog(prefix, layout)
+def list_pages(storage: Storage, prefix: str, *, layout: Layout = Layout.NESTED, begin: str = "") -> Iterator[Catalog]:
+    """List a data set in one flat pass and yield it in parts, one for each page, as they come.
+
+    Each part is sorted and follows the one before. A file whose name later turns out to be a directory as well comes in
+    one part with what is in it.
+
+    Parameters
+    ----------
+    storage, prefix, layout
+        As for :func:`list_catalog`.
+    begin
+        Only what is in directories whose names begin with this text, such as ``sub-``: the listing is begun there and
+        left when it is over.
+    """
+    entries = _entries_from(storage, prefix, begin) if begin else storage.list(prefix)
+    waiting: list[ObjectInfo] = []
+    while page := list(islice(entries, PAGE_KEYS)):
+        page = waiting + page
+        settled = _settled(page)
+        waiting = page[settled:]
+        if settled:
+            yield _Columns(page[:settled]).catalog(prefix, layout)
+    if waiting:
+        yield _Columns(waiting).catalog(prefix, layout)
 
 
-def joined(one: Catalog, other: Catalog) -> Catalog:
-    """Join two catalogs of one data set; an object that is in both comes once."""
+def _entries_from(storage: Storage, prefix: str, begin: str) -> Iterator[ObjectInfo]:
+    start = f"{prefix}/{begin}" if prefix else begin
+    for entry in storage.list(prefix, after=start):
+        if not entry.key.startswith(start):
+            return
+        if "/" in entry.key[len(start) :]:
+            yield entry
+
+
+def _settled(page: Sequence[ObjectInfo]) -> int:
+    """Count the entries at the beginning of a page whose names no later key can need as a directory."""
+    settled = len(page)
+    while settled and page[-1].key < f"{page[settled - 1].key}/":
+        settled -= 1
+    return settled
+
+
+def joined(catalogs: Sequence[Catalog], prefix: str, layout: Layout) -> Catalog:
+    """Join catalogs of one data set; an object that is in several comes once."""
+    if len(catalogs) == 1:
+        return catalogs[0]
     columns = _Columns()
-    for catalog in (one, other):
+    for catalog in catalogs:
         columns.keys += catalog.keys
         columns.sizes.extend(catalog.sizes)
         columns.etags += catalog.etags
         columns.modified.extend(catalog.modified)
-    return columns.catalog(one.prefix, one.layout)
+    return columns.catalog(prefix, layout)
+
+
+def catalog_of(entries: Iterable[ObjectInfo], prefix: str, layout: Layout) -> Catalog:
+    """Give a catalog of objects that were listed before."""
+    return _Columns(entries).catalog(prefix, layout)
 
 
 class _Columns:

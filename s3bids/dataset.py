@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .bids.layouts import DERIVATIVES, Layout
-from .bids.names import is_subject_directory
+from .bids.names import SUBJECT_PREFIX, is_subject_directory
 from .bids.participants import compare_ids, parse_participants
-from .catalog import Catalog, catalog_of, list_catalog
+from .catalog import Catalog, catalog_of, joined, list_catalog, list_pages
 from .errors import ObjectNotFoundError
 from .selection import ALL, Selection, matches, select, subject_directories, unmatched, wants_root_entry
 from .storage.concurrency import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .storage.base import ObjectInfo, Storage
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 PARTICIPANTS = "participants.tsv"
 #: Ids that one warning names.
 _NAMED = 20
+#: Subjects that are listed side by side before their files are handed on.
+_GROUP = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Level:
     def subjects(self) -> list[str]:
         """The directories that are subjects: those named ``sub-`` and a label, taken literally."""
         return subject_directories(self.directories)
+
+    @property
+    def has_clash(self) -> bool:
+        """Whether a file has the name of a directory, which S3 allows."""
+        return any(_name(file) in self.directories for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -147,9 +154,44 @@ class DataSet:
 
     def catalog(self, selection: Selection, root: Level) -> Catalog:
         """List what a selection wants, and no more than its directories."""
-        if self._is_everything(selection, root):
-            return select(list_catalog(self.storage, self.prefix, [""], layout=self.layout), selection)
-        names = self._wanted_derivatives(selection, root)
+        found = joined(list(self.parts(selection, root)), self.prefix, self.layout)
+        if self.layout is Layout.SUBJECT_FIRST and selection.subjects and DERIVATIVES in root.directories:
+            _warn_of_unmatched(found.derivatives, selection.derivatives)
+        return found
+
+    def parts(self, selection: Selection, root: Level) -> Iterator[Catalog]:
+        """List what a selection wants in parts, as they come.
+
+        One flat pass serves where all subjects are wanted: it needs one request for 1,000 keys, where subjects listed
+        one by one need a request each.
+
+        Parameters
+        ----------
+        root
+            What lay at the root when it was last listed.
+        """
+        if self.is_everything(selection, root):
+            page = None
+            for page in list_pages(self.storage, self.prefix, layout=self.layout):
+                yield select(page, selection)
+            if page is None:
+                # It has gone since the study was opened.
+                self.root()
+            return
+        known, paths = self._beside_subjects(selection, root)
+        if known or paths:
+            yield select(list_catalog(self.storage, self.prefix, paths, layout=self.layout, known=known), selection)
+        if self._takes_all_subjects(selection, root):
+            for page in list_pages(self.storage, self.prefix, layout=self.layout, begin=SUBJECT_PREFIX):
+                yield select(page, selection)
+            return
+        for first in range(0, len(selection.subjects), _GROUP):
+            group = selection.subjects[first : first + _GROUP]
+            paths = [path for subject in group for path in self.layout.subject_prefixes(subject, ())]
+            yield select(list_catalog(self.storage, self.prefix, paths, layout=self.layout), selection)
+
+    def _beside_subjects(self, selection: Selection, root: Level) -> tuple[list[ObjectInfo], list[str]]:
+        """Give the files that are known, and the directories to list, besides the raw data of the subjects."""
         known = [file for file in root.files if wants_root_entry(_name(file), is_directory=False, rule=selection.root)]
         paths = [
             f"{name}/"
@@ -158,8 +200,9 @@ class DataSet:
             and name != DERIVATIVES
             and wants_root_entry(name, is_directory=True, rule=selection.root)
         ]
-        for subject in selection.subjects:
-            paths += self.layout.subject_prefixes(subject, names)
+        names = self._wanted_derivatives(selection, root)
+        for subject in selection.subjects if names else ():
+            paths += self.layout.subject_prefixes(subject, names)[1:]
         for level_path, level in self._derivative_levels(selection, names):
             known += [
                 f for f in level.files if wants_root_entry(_name(f), is_directory=False, rule=selection.derivative_root)
@@ -170,19 +213,18 @@ class DataSet:
                 if not is_subject_directory(name)
                 and wants_root_entry(name, is_directory=True, rule=selection.derivative_root)
             ]
-        listed = list_catalog(self.storage, self.prefix, paths, layout=self.layout, known=known)
-        found = select(listed, selection)
-        if self.layout is Layout.SUBJECT_FIRST and names and selection.subjects:
-            _warn_of_unmatched({entry.derivative or "" for entry in found}, selection.derivatives)
-        return found
+        return known, paths
 
-    def _is_everything(self, selection: Selection, root: Level) -> bool:
+    def is_everything(self, selection: Selection, root: Level) -> bool:
         """Say whether one flat listing of the root serves: it must bring next to nothing that is not wanted."""
         if selection.root != ALL or set(selection.subjects) != set(root.subjects):
             return False
         if DERIVATIVES not in root.directories:
             return True
         return selection.derivative_root == ALL and "*" in selection.derivatives
+
+    def _takes_all_subjects(self, selection: Selection, root: Level) -> bool:
+        return len(selection.subjects) > 1 and set(selection.subjects) == set(root.subjects)
 
     def _wanted_derivatives(self, selection: Selection, root: Level) -> list[str]:
         """Give the names of the derivatives to list; a subject-first layout has them below each subject."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .catalog import Catalog
 from .errors import ConfigError, DownloadError
 from .selection import as_index
 from .transfer.download import Options, download
@@ -15,12 +17,11 @@ from .transfer.report import failure_message
 from .transfer.verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from .catalog import Catalog
     from .storage.base import Storage
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport
+    from .transfer.report import DownloadReport, Failure
 
 
 def check_options(
@@ -74,19 +75,28 @@ def check_directory_argument(directory: object) -> Path:
 
 def wanted_of(catalog: Catalog) -> Wanted:
     """Give the objects of a catalog with their targets: the key without the study's prefix."""
-    targets = [catalog.path(index) for index in range(len(catalog))]
-    return Wanted(catalog.keys, targets, catalog.sizes, catalog.etags, catalog.modified)
+    return Wanted(catalog.keys, catalog.paths, catalog.sizes, catalog.etags, catalog.modified)
 
 
-def execute(storage: Storage, catalog: Catalog, directory: Path, options: Options) -> DownloadReport:
-    """Download the objects of a catalog.
+def execute(
+    storage: Storage,
+    catalog: Catalog | Iterable[Catalog],
+    directory: Path,
+    options: Options,
+    lost: Sequence[Failure] = (),
+) -> DownloadReport:
+    """Download the objects of a catalog, or of its parts as they come; the report lists the `lost` ones as well.
 
     Raises
     ------
     DownloadError
         If files failed, after everything else was done; it carries the report.
     """
-    report = download(storage, wanted_of(catalog), directory, options)
+    wanted = wanted_of(catalog) if isinstance(catalog, Catalog) else map(wanted_of, catalog)
+    report = download(storage, wanted, directory, options)
+    if lost:
+        failed = (*report.failed_files, *lost)
+        report = replace(report, failed=len(failed), failed_files=failed)
     if report.failed and not options.dry_run:
         raise DownloadError(failure_message(report, directory), report)
     return report

@@ -10,6 +10,7 @@
     │   ├── StorageConnectionError       (ConnectionError) no answer, or an answer that broke off
     │   ├── StorageUnavailableError      the server says: not now (503 SlowDown, 500, ...)
     │   ├── ObjectChangedError           the object is not the one that was listed (412 Precondition Failed)
+    │   ├── RangeNotServedError          the server sends objects whole only
     │   ├── KeyRefusedError              (ValueError) a key that cannot be a file here, or must not be written
     │   └── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
     ├── VerificationError                (OSError) the bytes received are not the bytes listed
@@ -65,6 +66,10 @@ class StorageUnavailableError(StorageError):
 
 class ObjectChangedError(StorageError):
     """The object is no longer the one that was listed (HTTP 412)."""
+
+
+class RangeNotServedError(StorageError):
+    """The server sends objects whole only, though a part was asked for."""
 
 
 class KeyRefusedError(StorageError, ValueError):

@@ -11,6 +11,7 @@ from .neuro.json import write_json
 from .selection import DerivativeChoice, SubjectChoice
 from .study import DESCRIPTION, S3BIDSStudy
 from .subject import S3BIDSSubject
+from .transfer.manifest import note_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +121,7 @@ class HBNSite(S3BIDSStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
     ) -> DownloadReport:
         """Download the chosen subjects; see :meth:`S3BIDSStudy.download` for the arguments.
 
@@ -137,13 +139,14 @@ class HBNSite(S3BIDSStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
         )
 
     def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
+        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
     ) -> None:
         """Describe the site as well, where nothing does."""
-        super()._note(subjects, catalog, report, directory)
+        super()._note(subjects, parts, report, directory)
         path = directory / DESCRIPTION
         # Only a download of the site describes it, not one of a single subject.
         if subjects is not self.subjects or os.path.lexists(path):
@@ -151,6 +154,7 @@ class HBNSite(S3BIDSStudy):
         ids = [subject.subject_id for subject in self.subjects]
         description = {"Name": f"HBN Study, {self.site}", "DatasetType": "raw", "Subjects": ids}
         write_json(path, {**description, "BIDSVersion": "1.0.0"})
+        note_made(directory, DESCRIPTION)
 
 
 def site_name(site: str) -> str:

@@ -25,7 +25,7 @@ from .storage.registry import open_storage
 from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
@@ -211,14 +211,35 @@ class ListedStudy(SubjectOwner):
 
     def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
         """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""
-        self._root = self._data_set.root()
+        own, listed = self._own_keys(subjects, selection)
+        self._look_again(listed)
+        return self._whole(own, listed)
+
+    def _parts(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog | Iterable[Catalog]:
+        """List what a selection wants, in parts as they come where nothing has to be known of the whole first."""
+        own, listed = self._own_keys(subjects, selection)
+        self._look_again(listed)
+        if own or selection.can_miss or self._root.has_clash:
+            return self._whole(own, listed)
+        return self._data_set.parts(listed, self._root)
+
+    def _whole(self, own: list[str], listed: Selection) -> Catalog:
+        catalog = self._data_set.catalog(listed, self._root)
+        if not own:
+            return catalog
+        return joined([catalog, self._data_set.key_catalog(own)], self.s3_prefix, self.layout)
+
+    def _own_keys(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> tuple[list[str], Selection]:
+        """Give the keys that subjects of a subclass chose, and the selection of the other subjects."""
         chosen = {subject.subject_id: subject._chosen_keys(selection.derivatives) for subject in subjects}
         own = [key for keys in chosen.values() for key in keys or () if key.endswith(selection.suffix or "")]
         listed = tuple(subject for subject, keys in chosen.items() if keys is None)
-        catalog = self._data_set.catalog(replace(selection, subjects=listed), self._root)
-        if not own:
-            return catalog
-        return joined(catalog, self._data_set.key_catalog(own))
+        return own, replace(selection, subjects=listed)
+
+    def _look_again(self, selection: Selection) -> None:
+        """List the root as it is now, where what lies there is wanted; one flat listing brings it anyway."""
+        if (selection.root or selection.derivatives) and not self._data_set.is_everything(selection, self._root):
+            self._root = self._data_set.root()
 
 
 def _check_types(*groups: tuple[tuple[str, object, type], ...]) -> None:

@@ -7,6 +7,7 @@ import operator
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from .bids.names import is_subject_directory, subject_label
 from .errors import ConfigError, SubjectNotFoundError
 
 if TYPE_CHECKING:
+    from .bids.layouts import Place
     from .catalog import Catalog
 
 #: What users may give as `subjects`.
@@ -43,6 +45,11 @@ class Selection:
     derivative_root: tuple[str, ...] | str = ()
     #: What the names of subjects' files must end with.
     suffix: str | None = None
+
+    @property
+    def can_miss(self) -> bool:
+        """Whether a part of it may match nothing, which only the whole listing tells."""
+        return self.suffix is not None or bool(self.derivatives)
 
 
 def choose_subjects(available: Iterable[str], subjects: SubjectChoice, random_seed: int | None = None) -> list[str]:
@@ -303,20 +310,39 @@ def select(catalog: Catalog, selection: Selection) -> Catalog:
     asked for them.
     """
     subjects = set(selection.subjects)
+    # Whose a file is depends on its folder only, and files are many more than folders.
+    choices: dict[str, _Choice] = {}
     wanted = []
-    for index in range(len(catalog)):
-        path = catalog.path(index)
-        place = catalog.layout.place(path)
-        if place.derivative and not matches(place.derivative, selection.derivatives):
-            continue
-        if place.subject and place.derivative == "" and "*" not in selection.derivatives:
-            # A loose file beside a subject's derivatives belongs to none of them.
-            continue
-        if place.subject is None or (
-            place.subject in subjects and (selection.suffix is None or path.endswith(selection.suffix))
-        ):
+    for index, path in enumerate(catalog.paths):
+        folder = path[: path.rfind("/") + 1]
+        choice = choices.get(folder)
+        if choice is None:
+            choice = choices[folder] = _choice(catalog.layout.place(path), selection, subjects)
+        if choice is _Choice.ALL or (choice is _Choice.SUFFIX and path.endswith(selection.suffix or "")):
             wanted.append(index)
     return catalog if len(wanted) == len(catalog) else catalog.take(wanted)
+
+
+class _Choice(Enum):
+    """Which files of a folder are wanted."""
+
+    NONE = 0
+    ALL = 1
+    #: Those whose names end with the suffix.
+    SUFFIX = 2
+
+
+def _choice(place: Place, selection: Selection, subjects: set[str]) -> _Choice:
+    if place.derivative and not matches(place.derivative, selection.derivatives):
+        return _Choice.NONE
+    if place.subject and place.derivative == "" and "*" not in selection.derivatives:
+        # A loose file beside a subject's derivatives belongs to none of them.
+        return _Choice.NONE
+    if place.subject is None:
+        return _Choice.ALL
+    if place.subject not in subjects:
+        return _Choice.NONE
+    return _Choice.ALL if selection.suffix is None else _Choice.SUFFIX
 
 
 def require_matches(catalog: Catalog, selection: Selection) -> None:

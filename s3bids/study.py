@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .downloading import check_directory_argument, check_flags, check_options, execute, files_present
+from .catalog import Catalog
+from .downloading import check_directory_argument, check_flags, check_options, check_suffix, execute, files_present
 from .errors import DownloadError
 from .listed_study import ListedStudy
+from .retry_failed import RetryChoice, find_failed
 from .selection import ALL, FILES, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
 
-    from .catalog import Catalog
     from .subject import S3BIDSSubject
     from .transfer.download import Options
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport
+    from .transfer.report import DownloadReport, Failure
 
 DESCRIPTION = "dataset_description.json"
 
@@ -113,6 +114,7 @@ class S3BIDSStudy(ListedStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
     ) -> DownloadReport:
         """Download the chosen subjects.
 
@@ -141,6 +143,10 @@ class S3BIDSStudy(ListedStudy):
             manifest).
         dry_run
             Fetch and write nothing; the report's `plan` says what would be done.
+        retry_failed
+            Bring only what could not be downloaded to the directory, as its manifest has it. The chosen subjects,
+            `include_derivs` and `suffix` narrow that further; `include_modality_agnostic` and a False for
+            `include_derivs` do not. What an interrupted run did not come to has not failed: that takes a plain run.
 
         Returns
         -------
@@ -153,6 +159,8 @@ class S3BIDSStudy(ListedStudy):
             If files failed, after everything else was done; it carries the report.
         DestinationError
             If the directory is a file or cannot be written; nothing was fetched.
+        ObjectNotFoundError
+            With `retry_failed`, if the directory has no manifest; nothing was fetched.
         """
         check_flags(include_derivs_dataset_description=include_derivs_dataset_description)
         return self._download(
@@ -167,6 +175,7 @@ class S3BIDSStudy(ListedStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
         )
 
     def download_dataset(
@@ -179,6 +188,7 @@ class S3BIDSStudy(ListedStudy):
         n_jobs: int | None = None,
         verify: str = "etag",
         dry_run: bool = False,
+        retry_failed: bool = False,
         emit: Callable[[Event], None] | None = None,
     ) -> DownloadReport:
         """Download the data set as the command line does: with every file that belongs to no subject.
@@ -188,10 +198,10 @@ class S3BIDSStudy(ListedStudy):
 
         Parameters
         ----------
-        directory, suffix, overwrite, n_jobs, verify, dry_run
+        directory, suffix, overwrite, n_jobs, verify, dry_run, retry_failed
             As in :meth:`download`.
         derivatives
-            Derivatives to bring as well, with the files at their roots.
+            Derivatives to bring as well, with the files at their roots; as `include_derivs`.
         emit
             Told what happens, as events of :mod:`s3bids.transfer.progress`. Default: nobody is told.
 
@@ -214,6 +224,7 @@ class S3BIDSStudy(ListedStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
             emit=emit,
         )
 
@@ -236,43 +247,63 @@ class S3BIDSStudy(ListedStudy):
         derivative_root: tuple[str, ...] | str = (),
         suffix: str | None = None,
         must_match: bool = False,
+        retry_failed: bool = False,
         **options: Any,
     ) -> DownloadReport:
         checked = check_options(**options)
+        check_flags(retry_failed=retry_failed)
         target = check_directory_argument(directory)
+        if retry_failed:
+            choice = self._retry_choice(subjects, derivatives, suffix)
+            failed, lost = find_failed(self._data_set, target, choice)
+            return self._bring(failed, target, checked, str(directory), [*subjects], lost)
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
-        catalog = self._catalog(subjects, selection)
-        if must_match:
-            require_matches(catalog, selection)
-        return self._bring(catalog, target, checked, str(directory), subjects)
+        parts = self._parts(subjects, selection)
+        if must_match and isinstance(parts, Catalog):
+            require_matches(parts, selection)
+        return self._bring(parts, target, checked, str(directory), subjects)
+
+    def _retry_choice(
+        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
+    ) -> RetryChoice:
+        check_suffix(suffix)
+        chosen = frozenset(subject.subject_id for subject in subjects)
+        # With all subjects chosen, those are meant too that have gone since.
+        everyone = chosen >= set(self._all_subjects)
+        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
 
     def _bring(
         self,
-        catalog: Catalog,
+        parts: Catalog | Iterable[Catalog],
         target: Path,
         options: Options,
         directory: str,
         subjects: Sequence[S3BIDSSubject] = (),
+        lost: Sequence[Failure] = (),
     ) -> DownloadReport:
-        """Download a catalog's objects, and note where they are."""
+        """Download a catalog, which may come in parts, and note where files are; `lost` are known to fail."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)
+        came = [parts] if isinstance(parts, Catalog) else []
+        coming = parts if isinstance(parts, Catalog) else _remembered(parts, came)
         try:
-            report = execute(self.storage, catalog, target, options)
+            report = execute(self.storage, coming, target, options, lost)
         except DownloadError as error:
-            self._note(subjects, catalog, error.report, target)
+            self._note(subjects, came, error.report, target)
             raise
         if not options.dry_run:
-            self._note(subjects, catalog, report, target)
+            self._note(subjects, came, report, target)
         return report
 
     def _note(
-        self, subjects: Sequence[S3BIDSSubject], catalog: Catalog, report: DownloadReport, directory: Path
+        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
     ) -> None:
         """Learn what a download has brought, also when some of it failed."""
         if subjects:
-            note_files(subjects, catalog, files_present(report, directory))
+            present = files_present(report, directory)
+            for catalog in parts:
+                note_files(subjects, catalog, present)
 
     def _download_non_sub_keys(
         self,
@@ -303,4 +334,10 @@ class S3BIDSStudy(ListedStudy):
         options = check_options(overwrite=overwrite)
         target = check_directory_argument(directory)
         selection = self._selection((), (), include_derivs, (DESCRIPTION,))
-        return self._bring(self._catalog((), selection), target, options, str(directory))
+        return self._bring(self._parts((), selection), target, options, str(directory))
+
+
+def _remembered(parts: Iterable[Catalog], came: list[Catalog]) -> Iterator[Catalog]:
+    for part in parts:
+        came.append(part)
+        yield part

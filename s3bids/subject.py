@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .bids.layouts import Layout
+from .bids.layouts import Layout, Place
 from .bids.names import subject_label
 from .selection import DerivativeChoice, as_index, matches
 
@@ -210,16 +210,33 @@ def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dic
     for own in subjects:
         if own._has_own_keys:
             _note_own_files(own, present)
-    for entry in catalog:
-        subject = by_id.get(entry.subject or "")
-        if subject is None or entry.derivative == "" or entry.key not in present:
-            continue
-        tree = subject.files
-        if entry.derivative is not None:
-            kind = subject.study._derivative_type(entry.derivative)
-            tree["derivatives"].setdefault(kind, {})[entry.key] = present[entry.key]
-        else:
-            tree["raw"][entry.key] = present[entry.key]
+    # Whose a file is depends on its folder only, and files are many more than folders.
+    trees: dict[str, dict[str, str] | None] = {}
+    for key, path in zip(catalog.keys, catalog.paths, strict=True):
+        folder = path[: path.rfind("/") + 1]
+        if folder not in trees:
+            trees[folder] = _files_of(by_id, catalog.layout.place(path))
+        tree = trees[folder]
+        if tree is not None and key in present:
+            tree[key] = present[key]
+    for subject in by_id.values():
+        derived = subject.files["derivatives"]
+        for kind in [kind for kind, files in derived.items() if not files]:
+            del derived[kind]
+
+
+def _files_of(subjects: dict[str, S3BIDSSubject], place: Place) -> dict[str, str] | None:
+    """Give the files, key -> path, to which one of a place belongs; None if it is no subject's."""
+    subject = subjects.get(place.subject or "")
+    if subject is None or place.derivative == "":
+        return None
+    if place.derivative is None:
+        raw: dict[str, str] = subject.files["raw"]
+        return raw
+    found: dict[str, str] = subject.files["derivatives"].setdefault(
+        subject.study._derivative_type(place.derivative), {}
+    )
+    return found
 
 
 def _note_own_files(subject: S3BIDSSubject, present: dict[str, str]) -> None:

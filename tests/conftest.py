@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import subprocess
 import time
+from collections import defaultdict
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +18,7 @@ import pytest
 # Before anything imports it, so that its asserts tell what they compared.
 pytest.register_assert_rewrite("s3bids.testing.conformance")
 
-#: How many tests may be skipped where the real BIDS examples lie beside the checkout; elsewhere, their users more.
+#: How many tests may be skipped where everything is there that `_NEEDED` names; elsewhere, the users of what is not.
 EXPECTED_SKIPS = 0
 BIDS_EXAMPLES = Path(__file__).parents[2] / "shared" / "data" / "bids-examples"
 
@@ -110,6 +114,23 @@ def _is_loopback(host):
     return name in ("localhost", "::1") or name.startswith("127.")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fault-table", action="store_true", help="print what came of each fault that was injected")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the faults with the files they hit, and what those ended as; a wrong file would have failed its test."""
+    if not config.getoption("--fault-table"):
+        return
+    counts = defaultdict(lambda: [0, 0, 0])
+    for report in terminalreporter.stats.get("passed", ()):
+        for fault, *found in (value for name, value in report.user_properties if name == "fault"):
+            counts[fault] = [sum(pair) for pair in zip(counts[fault], found, strict=True)]
+    terminalreporter.write_sep("=", "faults: files hit, of which right, of which listed as failed")
+    for fault, (tried, right, failed) in counts.items():
+        terminalreporter.write_line(f"| {fault} | {tried} | {right} | {failed} |")
+
+
 @pytest.fixture
 def bids_examples():
     """The real BIDS data sets beside the checkout."""
@@ -118,24 +139,72 @@ def bids_examples():
     return BIDS_EXAMPLES
 
 
-# Skips are counted: a test that is always skipped looks like one that passes. With xdist the workers know what was
-# collected and the controller knows what was skipped, so the workers send their number over.
+@cache
+def namespace_program():
+    """Give the program that begins a shell which may mount file systems nobody else sees; None if that is forbidden."""
+    for program in (["unshare", "--map-root-user", "--mount", "sh"], ["unshare", "--mount", "sh"]):
+        command = [*program, "-c", "mount -t tmpfs tmpfs /tmp"]
+        with suppress(OSError):
+            if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0:
+                return program
+    return None
 
-_USERS_OF_EXAMPLES = pytest.StashKey[int]()
+
+class SmallDisk:
+    """A file system in memory, of any size, seen by whoever knows its `path`."""
+
+    def __init__(self, shell, place):
+        self._shell, self._place = shell, place
+        self.path = Path(f"/proc/{shell.pid}/root{place}")
+
+    def mount(self, options, folder="."):
+        """Mount one on a folder of the disk, or change the options of what is there: ``remount,size=1m``."""
+        kind = "" if "remount" in options else "-t tmpfs tmpfs"
+        self._tell(f"mkdir -p {self._place}/{folder}")
+        self._tell(f"mount {kind} -o {options} {self._place}/{folder}")
+
+    def _tell(self, command):
+        self._shell.stdin.write(f"{command} 2>&1; echo $?\n")
+        self._shell.stdin.flush()
+        said = self._shell.stdout.readline().strip()
+        assert said == "0", f"{command}: {said}"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A place where small and read-only file systems can be mounted; each test that uses it mounts one first."""
+    program = namespace_program()
+    if program is None:
+        pytest.skip("mounting is forbidden here, in a namespace too")
+    place = tmp_path / "disk"
+    place.mkdir()
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
+        yield SmallDisk(shell, place)
+        # With its shell the namespace ends, and with that every mount.
+        shell.stdin.close()
+
+
+# Skips are counted: a test that is always skipped looks like one that passes. With xdist the workers know what was
+# collected and the controller knows what was skipped, so the workers send their numbers over.
+
+#: Fixture -> whether what it needs is there.
+_NEEDED = {"bids_examples": BIDS_EXAMPLES.is_dir, "small_disk": lambda: namespace_program() is not None}
+_USERS = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_finish(session):
-    users = sum("bids_examples" in getattr(item, "fixturenames", ()) for item in session.items)
-    session.config.stash[_USERS_OF_EXAMPLES] = users
+    fixtures = [set(getattr(item, "fixturenames", ())) for item in session.items]
+    users = {name: sum(name in names for names in fixtures) for name in _NEEDED}
+    session.config.stash[_USERS] = users
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["users_of_examples"] = users
+        session.config.workeroutput["users"] = users
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
     sent = getattr(node, "workeroutput", {})
-    if "users_of_examples" in sent:
-        node.config.stash[_USERS_OF_EXAMPLES] = sent["users_of_examples"]
+    if "users" in sent:
+        node.config.stash[_USERS] = sent["users"]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -144,7 +213,8 @@ def pytest_sessionfinish(session, exitstatus):
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if hasattr(config, "workeroutput") or reporter is None or exitstatus != pytest.ExitCode.OK:
         return
-    expected = EXPECTED_SKIPS + (0 if BIDS_EXAMPLES.is_dir() else config.stash.get(_USERS_OF_EXAMPLES, 0))
+    users = config.stash.get(_USERS, {})
+    expected = EXPECTED_SKIPS + sum(number for name, number in users.items() if number and not _NEEDED[name]())
     skipped = len(reporter.stats.get("skipped", ()))
     if skipped != expected:
         reporter.write_line(f"\n{skipped} tests were skipped, and {expected} are expected to be", red=True, bold=True)

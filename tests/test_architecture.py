@@ -30,8 +30,8 @@ ROOM_OF = {
     "neuro": "neuro",
     **dict.fromkeys(
         (
-            *("study", "listed_study", "subject", "dataset", "downloading", "loading", "header_table", "hbn"),
-            *("openneuro", "legacy", "utils"),
+            *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
+            *("loading", "header_table", "hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
     ),
@@ -66,9 +66,7 @@ USER_OF_TESTING = "cli.demo"
 
 MOST_LINES = 400
 #: Longer modules, and why each is one module.
-LONG_MODULES = {
-    "testing/faults.py": "one server and the language of its script",
-}
+LONG_MODULES: dict[str, str] = {}
 
 FORBIDDEN_NAMES = {"helpers", "common", "manager"}
 READS_ENVIRONMENT = "storage.params"

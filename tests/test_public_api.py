@@ -37,6 +37,7 @@ PUBLIC = [
     "s3fs_nifti_read",
     "s3fs_nifti_write",
     "to_bids_description",
+    "verify_directory",
     "write_json",
     "write_json_object",
     "write_nifti",

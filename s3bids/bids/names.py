@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: Beginnings of the folders in which datatype folders lie (BIDS specification, "Filesystem structure", and templates).
+#: What the directory of a subject begins with.
+SUBJECT_PREFIX = "sub-"
 _DATATYPE_PARENTS = ("sub-", "ses-", "tpl-", "cohort-")
 
 

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that differ and are not ours.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and write nothing.")
+@click.option("--retry-failed", is_flag=True, help="Fetch only what failed before, as the manifest in DIR has it.")
 @click.option("--no-progress", is_flag=True, help="Show neither a bar nor lines of progress.")
 @json_option
 @log_option
@@ -41,6 +42,7 @@ def command(
     verify: str,
     overwrite: bool,
     dry_run: bool,
+    retry_failed: bool,
     no_progress: bool,
     as_json: bool,
     connection: Connection,
@@ -49,7 +51,8 @@ def command(
 
     DIR is by default the study's name in the working directory. Without further options you get the whole raw data
     set. Run the same command again to fetch what is missing or has changed: complete files are never fetched twice,
-    and files that are not ours are kept.
+    and files that are not ours are kept. With --retry-failed only those files are asked for that failed and have not
+    come since, out of what the other options choose; without --derivatives those of all derivatives are meant too.
 
     Exit codes: 0 all wanted files are here and checked, 1 some failed or differ, 2 usage or configuration,
     4 no space is left, 130 interrupted.
@@ -74,6 +77,7 @@ def command(
             n_jobs=jobs,
             verify=verify,
             dry_run=dry_run,
+            retry_failed=retry_failed,
             emit=progress(wanted=not no_progress),
         )
     except DownloadError as error:
@@ -82,5 +86,5 @@ def command(
     if dry_run:
         show_plan(chosen, report, target, as_json=as_json)
         return 0
-    show_outcome(chosen, report, target, as_json=as_json)
+    show_outcome(chosen, report, target, as_json=as_json, retry_failed=retry_failed)
     return exit_code(report)

@@ -31,12 +31,17 @@ class Connection:
     sign: bool | None = None
     request_payer: bool | None = None
 
-    def applied_to(self, config: StudyConfig) -> StudyConfig:
-        """Give the study's config with what was chosen on the command line."""
+    def is_signed(self, *, default: bool) -> bool:
+        """Say whether requests are to be signed; `default` is what the study says."""
         if self.profile is not None and self.sign is False:
             raise click.UsageError("--profile signs requests, so it cannot go with --no-sign")
-        sign = True if self.profile is not None else self.sign
-        anon = config.anon if sign is None else not sign
+        if self.profile is not None:
+            return True
+        return default if self.sign is None else self.sign
+
+    def applied_to(self, config: StudyConfig) -> StudyConfig:
+        """Give the study's config with what was chosen on the command line."""
+        anon = not self.is_signed(default=not config.anon)
         profile = config.profile if self.profile is None else self.profile
         return replace(
             config,

@@ -34,7 +34,7 @@ def is_complete(report: DownloadReport) -> bool:
 
 def show_trouble(report: DownloadReport) -> None:
     """Name the files that failed, and those that differ and were kept."""
-    _name(report.failed_files, "cannot be a file" if report.dry_run else "failed")
+    _name(report.failed_files, "would fail" if report.dry_run else "failed")
     _name(report.conflicting_files, "differs, is kept")
 
 
@@ -49,18 +49,24 @@ def _name(files: tuple[Failure, ...], what: str) -> None:
         say(f"{what}: and {len(files) - MOST_NAMED:,} more; --json or --log-file name them all")
 
 
-def show_outcome(chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool) -> None:
-    """Print the summary of a download."""
+def show_outcome(
+    chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
+) -> None:
+    """Print the summary of a download, or of a second try at what failed."""
     if as_json:
         out_json(_outcome_json(chosen, report, directory))
         return
     planned = report.fetched + report.skipped + report.conflicts + report.failed
+    if retry_failed and not planned:
+        out(f"nothing that was chosen has failed in {directory}: there is nothing to fetch again")
+        return
     out(
         f"fetched {files_text(report.fetched)}, {size_text(report.bytes)}, in {report.seconds:.1f} s; "
         f"{report.skipped:,} complete already, {report.conflicts:,} in conflict, {report.failed:,} failed"
     )
     if is_complete(report):
-        out(f"complete: {files_text(planned)} in {directory}, all of them checked")
+        what = f"{files_text(planned)} that had failed" if retry_failed else files_text(planned)
+        out(f"complete: {what} in {directory}, all of them checked")
         return
     here = report.fetched + report.skipped
     advice = "run the same command again to fetch what is missing" if report.failed else "see --overwrite"

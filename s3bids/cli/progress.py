@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..transfer.progress import Bar, Ended, Event, Finished, Received, Started, silent
+from ..transfer.progress import Bar, Ended, Event, Finished, Planned, Received, Started, silent
 from ..transfer.report import Status
 from .render import files_text, say, size_text
 
@@ -47,7 +48,15 @@ class Lines:
         if isinstance(event, Started):
             self._total = event
             self._begun = self._told = self._now()
-            self._write(f"{files_text(event.files)} to fetch, {size_text(event.bytes)}")
+            if event.is_all:
+                self._say_what_is_to_come()
+        elif isinstance(event, Planned):
+            self._total = replace(
+                self._total, files=self._total.files + event.files, bytes=self._total.bytes + event.bytes
+            )
+            if event.is_all and not self._total.is_all:
+                self._total = replace(self._total, is_all=True)
+                self._say_what_is_to_come()
         elif isinstance(event, Ended):
             return
         elif isinstance(event, Received):
@@ -59,6 +68,9 @@ class Lines:
         if now - self._told >= INTERVAL_S:
             self._told = now
             self._write(self._line(now - self._begun))
+
+    def _say_what_is_to_come(self) -> None:
+        self._write(f"{files_text(self._total.files)} to fetch, {size_text(self._total.bytes)}")
 
     def _line(self, seconds: float) -> str:
         rate = self._bytes / seconds

@@ -46,6 +46,9 @@ class ObjectInfo:
     last_modified: datetime | None = None
 
 
+#: Some bytes of an object.
+Piece = bytes | memoryview
+
 #: Several entries of a listing; an alias for the same reason as `Keys`.
 Entries = list[ObjectInfo]
 
@@ -72,8 +75,10 @@ class Storage(Protocol):
         """Where the bucket is, for messages and manifests: ``s3://bucket`` or ``file:///root/bucket``."""
         ...
 
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix, recursively, sorted by key (UTF-8 order), without markers.
+
+        Pages are asked for as they are needed: an iteration that is left early asks for no more.
 
         Parameters
         ----------
@@ -81,6 +86,8 @@ class Storage(Protocol):
             Whole path segments; ``""`` and ``"/"`` mean the whole bucket. Nothing there: an empty listing.
         literal
             Take `prefix` as S3 does, as the beginning of the text of a key: ``ds/sub-1`` then covers ``ds/sub-10/x``.
+        after
+            Begin behind this text: only keys that are greater are listed (``StartAfter`` of ListObjectsV2).
         """
         ...
 
@@ -101,9 +108,19 @@ class Storage(Protocol):
         ...
 
     def stream(
-        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
-    ) -> Iterator[bytes]:
-        """Yield an object's bytes from `start` on, in pieces of about `chunk_size` bytes.
+        self,
+        key: str,
+        start: int = 0,
+        if_match: str | None = None,
+        *,
+        end: int | None = None,
+        chunk_size: int = CHUNK_BYTES,
+    ) -> Iterator[Piece]:
+        """Yield the bytes ``[start:end]`` of an object, as a slice does, in pieces of about `chunk_size` bytes.
+
+        Pieces are bytes or memoryviews, whichever saves a copy, and none is empty. A server that cannot serve a part
+        of an object is :class:`~s3bids.errors.RangeNotServedError` where `end` is given; without it the bytes before
+        `start` are received and passed over.
 
         With `if_match` (an ETag without quotes) :class:`~s3bids.errors.ObjectChangedError` is raised when the server
         says that the object has another one; a storage without ETags does not look at it. The first request is made
@@ -249,6 +266,7 @@ __all__ = [
     "Entries",
     "Keys",
     "ObjectInfo",
+    "Piece",
     "Storage",
     "check_range",
     "check_writable_key",

@@ -22,13 +22,20 @@ from .base import directory_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_PART = re.compile(r"\.s3bids-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+-[0-9a-f]{8}\.part")
+    from .base import Piece
+
+_PART = re.compile(r"\.s3bids-(?P<host>[0-9a-f]{8})-(?P<pid>\d+|free)-\d+-[0-9a-f]{8}\.part")
 _numbers = count()
 
 
 def part_name() -> str:
     """Give a temporary file name that no other process, thread or computer uses."""
     return f".s3bids-{_host()}-{os.getpid()}-{next(_numbers)}-{_token(os.getpid())}.part"
+
+
+def free_part_name() -> str:
+    """Give a name for an unfinished file that nobody is writing and that anybody may go on with."""
+    return f".s3bids-{_host()}-free-{next(_numbers)}-{os.urandom(4).hex()}.part"
 
 
 def is_part(name: str) -> bool:
@@ -41,13 +48,17 @@ def is_part(name: str) -> bool:
 
 
 def is_abandoned(name: str) -> bool:
-    """Say whether a temporary file belongs to a process of this computer that no longer runs.
+    """Say whether a temporary file was given up, or belongs to a process of this computer that no longer runs.
 
     Another computer's processes cannot be seen from here: theirs count as alive.
     """
     match = _PART.fullmatch(name)
+    if match is None:
+        return False
+    if match["pid"] == "free":
+        return True
     # On Windows os.kill would end the process instead of asking for it.
-    if match is None or match["host"] != _host() or os.name == "nt":
+    if match["host"] != _host() or os.name == "nt":
         return False
     pid = int(match["pid"])
     if pid == os.getpid():
@@ -139,7 +150,7 @@ def upload_with(
     return [upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
 
 
-def save(pieces: Iterable[bytes], path: str | os.PathLike[str], *, overwrite: bool) -> str:
+def save(pieces: Iterable[Piece], path: str | os.PathLike[str], *, overwrite: bool) -> str:
     """Write pieces to a file, whole or not at all.
 
     Without `overwrite` an existing file stays, and no piece is asked for.

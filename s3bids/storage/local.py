@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +108,7 @@ class LocalStorage:
             raise KeyRefusedError(f"the path {path} lies outside the bucket's directory {self._home}")
         return absolute.relative_to(self._home).as_posix()
 
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`."""
         self._require_bucket("list", prefix)
         start = prefix if literal else directory_prefix(prefix)
@@ -115,7 +116,7 @@ class LocalStorage:
         if folder and not self._is_inside(folder):
             return
         for entry in self._walk(self._home / folder if folder else self._home, f"{folder}/" if folder else "", ()):
-            if entry.key.startswith(start):
+            if entry.key.startswith(start) and entry.key > after:
                 yield entry
 
     def _walk(self, directory: Path, start: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
@@ -184,21 +185,29 @@ class LocalStorage:
             return data, _info(key, os.fstat(file.fileno()))
 
     def stream(
-        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
+        self,
+        key: str,
+        start: int = 0,
+        if_match: str | None = None,
+        *,
+        end: int | None = None,
+        chunk_size: int = CHUNK_BYTES,
     ) -> Iterator[bytes]:
         """Yield an object's bytes; see :meth:`Storage.stream`. There are no ETags, so `if_match` is not looked at."""
         del if_match
         require_key(key)
-        check_range(start, None)
+        check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
-        return self._stream(key, start, chunk_size)
+        return self._stream(key, start, end, chunk_size)
 
-    def _stream(self, key: str, start: int, chunk_size: int) -> Iterator[bytes]:
+    def _stream(self, key: str, start: int, end: int | None, chunk_size: int) -> Iterator[bytes]:
         path = self._existing(key, "read")
         with _translating("read", self.location, key), path.open("rb") as file:
             file.seek(start)
-            while piece := file.read(chunk_size):
+            left = sys.maxsize if end is None else end - start
+            while left > 0 and (piece := file.read(min(chunk_size, left))):
+                left -= len(piece)
                 yield piece
 
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
@@ -227,7 +236,7 @@ class LocalStorage:
     def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
         """Write one object to a file; see :meth:`Storage.download`."""
         require_key(key)
-        return save(self._stream(key, 0, CHUNK_BYTES), path, overwrite=overwrite)
+        return save(self._stream(key, 0, None, CHUNK_BYTES), path, overwrite=overwrite)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. Directories left empty go too."""

@@ -176,6 +176,43 @@ def url_params(
     raise ConfigError(f"the address {url!r} is neither s3://bucket/prefix nor file:///root/bucket/prefix")
 
 
+def location_params(
+    location: str,
+    *,
+    anon: bool = True,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    request_payer: bool = False,
+) -> Params:
+    """Give the parameters of a bucket by its :attr:`~s3bids.storage.Storage.location`, as a manifest has it.
+
+    Raises
+    ------
+    ConfigError
+        If the location is neither ``s3://bucket`` nor ``file:///root/bucket``.
+
+    >>> location_params("file:///data/openneuro").bucket_name
+    'openneuro'
+    """
+    kind, _, place = location.partition("://")
+    if kind == "s3" and place and "/" not in place:
+        params, _ = url_params(
+            location,
+            anon=anon,
+            endpoint_url=endpoint_url,
+            region=region,
+            profile=profile,
+            request_payer=request_payer,
+        )
+        return params
+    # A path as it is, in which '%' stands for itself, unlike in the address of a study.
+    root, _, bucket = place.rpartition("/")
+    if kind == "file" and place.startswith("/") and bucket not in ("", ".", ".."):
+        return LocalFSParams(use_local_fs=True, root_dir=root or "/", user=DEFAULT_USER, bucket_name=bucket)
+    raise ConfigError(f"the location {location!r} is neither s3://bucket nor file:///root/bucket")
+
+
 def is_local_emulation() -> bool:
     """Say whether ``LOCAL_FS`` switches this program to the local emulation."""
     value = os.environ.get("LOCAL_FS", "")
@@ -263,6 +300,7 @@ __all__ = [
     "get_default_params",
     "is_local_emulation",
     "local_params",
+    "location_params",
     "s3_params",
     "study_params",
     "url_params",

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ConfigError
 from .base import Storage
 from .local import LocalStorage
-from .params import LocalFSParams, Params, S3Params, get_default_params, study_params
+from .params import LocalFSParams, Params, S3Params, get_default_params, location_params, study_params
 from .s3 import S3Storage
 
 BACKENDS: dict[type, type[Any]] = {
@@ -62,3 +62,14 @@ def open_storage(bucket: str, storage: Storage | Params | None, *, anon: bool) -
     if opened.bucket != bucket:
         raise ConfigError(f"the storage is of the bucket {opened.bucket!r}, the study of {bucket!r}; name the same one")
     return opened
+
+
+def storage_at(location: str) -> Storage:
+    """Give the storage of a location such as ``s3://bucket`` or ``file:///root/bucket``; requests are unsigned.
+
+    Raises
+    ------
+    ConfigError
+        If the location is of another kind.
+    """
+    return get_storage(location_params(location))

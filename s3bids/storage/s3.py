@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC
 from functools import partial
 from itertools import islice
@@ -19,6 +19,7 @@ from .base import (
     Entries,
     Keys,
     ObjectInfo,
+    Piece,
     check_range,
     check_writable_key,
     directory_prefix,
@@ -30,8 +31,8 @@ from .files import save, upload_with
 from .params import S3Params
 from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
-from .s3_errors import translating
-from .s3_ranges import get_range
+from .s3_errors import is_not_partial, is_outside, translating
+from .s3_parts import read_part, stream_part
 from .s3_uploads import uploading
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from obstore import GetOptions, ObjectMeta
-
+    from obstore import ObjectMeta
 
 #: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -100,7 +100,7 @@ class S3Storage:
     def _translating(self, operation: str, key: str = "") -> translating:
         return translating(operation, self.location, key, self.params.endpoint_url or "")
 
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`.
 
         One LIST request for each 1,000 keys, and one more for each such page that holds an empty object: obstore shows
@@ -109,22 +109,21 @@ class S3Storage:
         start = prefix if literal else directory_prefix(prefix)
         # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
         loses_slash = not literal and not start and next(self._raw_listing("/"), None) is not None
-        if literal or loses_slash or is_odd(start.removesuffix("/")):
-            yield from without_markers(self._raw_listing(start))
+        if literal or loses_slash or is_odd(start.removesuffix("/")) or is_odd(after):
+            yield from without_markers(self._raw_listing(start, after))
             return
-        yield from without_markers(self._fast_listing(start))
+        yield from without_markers(self._fast_listing(start, after))
 
-    def _fast_listing(self, start: str) -> Iterator[ObjectInfo]:
+    def _fast_listing(self, start: str, after: str) -> Iterator[ObjectInfo]:
         """List by obstore, and by boto3 the pages that obstore cannot tell; markers may be among the entries."""
         from obstore.exceptions import InvalidPathError
 
         pages: Iterator[Sequence[ObjectMeta]] | None = None
-        after = ""
         while True:
             try:
                 with self._translating("list", start):
                     if pages is None:
-                        pages, page = self._clients.ask(partial(first_page, start))
+                        pages, page = self._clients.ask(partial(first_page, start, after))
                     else:
                         page = next(pages, [])
             except InvalidPathError:
@@ -211,7 +210,7 @@ class S3Storage:
         require_key(key)
         check_range(start, end)
         if start == 0 and end is None:
-            return b"".join(self._stream(key, 0, if_match, CHUNK_BYTES, retries=PATIENT_RETRIES))
+            return b"".join(self._stream(key, 0, None, if_match, CHUNK_BYTES, retries=PATIENT_RETRIES))
         return self.read_range(key, start, end, if_match=if_match)[0]
 
     def read_range(
@@ -224,53 +223,62 @@ class S3Storage:
         if end is not None and end <= start:
             return b"", self.head(key)
         with self._translating("read", key):
-            found = get_range(self._clients, self.bucket, key, start, end, if_match)
+            found = read_part(self._clients, self.bucket, key, start, end, if_match)
         return (b"", self.head(key)) if found is None else found
 
     def stream(
-        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
-    ) -> Iterator[bytes]:
+        self,
+        key: str,
+        start: int = 0,
+        if_match: str | None = None,
+        *,
+        end: int | None = None,
+        chunk_size: int = CHUNK_BYTES,
+    ) -> Iterator[Piece]:
         """Yield an object's bytes; see :meth:`Storage.stream`. One request, which is not sent again when it fails."""
         require_key(key)
-        check_range(start, None)
+        check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
-        return self._stream(key, start, if_match, chunk_size, retries=0)
+        return self._stream(key, start, end, if_match, chunk_size, retries=0)
 
-    def _stream(self, key: str, start: int, if_match: str | None, chunk_size: int, *, retries: int) -> Iterator[bytes]:
+    def _stream(
+        self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int, *, retries: int
+    ) -> Iterator[Piece]:
         self._refuse_marker("read", key)
-        if start or is_odd(key):
-            yield from self._stream_by_boto3(key, start, if_match, chunk_size)
+        if end is not None and end <= start:
+            self.head(key)
             return
-        import obstore
-
-        options: GetOptions = {"if_match": f'"{if_match}"'} if if_match else {}
-        with self._translating("read", key):
-            answer = self._clients.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
-            if answer.meta["size"] <= chunk_size:
-                # One call instead of one for each piece and one for the end: small files are many.
-                data = bytes(answer.bytes())
-                yield from [data] if data else []
+        if is_odd(key) or (start and end is None) or (end is not None and self._clients.ranges_need_boto3):
+            yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
+            return
+        # No context manager around: small files are many, and each microsecond counts for them.
+        try:
+            answer = self._clients.get(key, start, end, if_match, retries=retries)
+            first, last = answer.range
+            if last - first > chunk_size:
+                for piece in answer.stream(min_chunk_size=chunk_size):
+                    yield from cut(memoryview(piece), chunk_size)
                 return
-            for piece in answer.stream(min_chunk_size=chunk_size):
-                yield from cut(bytes(piece), chunk_size)
-
-    def _stream_by_boto3(self, key: str, start: int, if_match: str | None, chunk_size: int) -> Iterator[bytes]:
-        options = {"IfMatch": f'"{if_match}"'} if if_match else {}
-        if start:
-            if self.head(key).size <= start:
+            # One call instead of one for each piece and one for the end.
+            data = memoryview(answer.bytes())
+        except Exception as error:
+            if is_outside(error):
                 return
-            options["Range"] = f"bytes={start}-"
+            if end is None or not is_not_partial(error):
+                with self._translating("read", key):
+                    raise
+            data = None
+        if data is None:
+            yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
+        elif data:
+            yield data
+
+    def _stream_by_boto3(
+        self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
+    ) -> Iterator[bytes]:
         with self._translating("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, **options)
-            skip = start if start and "ContentRange" not in answer else 0
-            with closing(answer["Body"]) as body:
-                for piece in body.iter_chunks(chunk_size):
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
-                    yield piece[skip:]
-                    skip = 0
+            yield from stream_part(self._clients, self.bucket, key, start, end, if_match, chunk_size)
 
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
         """Write one object at once; see :meth:`Storage.write`."""
@@ -299,7 +307,7 @@ class S3Storage:
     def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
         """Write one object to a file; see :meth:`Storage.download`."""
         require_key(key)
-        return save(self._stream(key, 0, None, CHUNK_BYTES, retries=PATIENT_RETRIES), path, overwrite=overwrite)
+        return save(self._stream(key, 0, None, None, CHUNK_BYTES, retries=PATIENT_RETRIES), path, overwrite=overwrite)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. 1,000 keys a request."""

@@ -21,11 +21,12 @@ PAGE_KEYS = 1000
 _ODD_KEY = re.compile(r"(?:^|/)(?:\.{1,2})?(?:/|$)|[\x00-\x1f\x7f]")
 
 
-def first_page(start: str, store: S3Store) -> tuple[Iterator[Sequence[ObjectMeta]], Sequence[ObjectMeta]]:
+def first_page(start: str, after: str, store: S3Store) -> tuple[Iterator[Sequence[ObjectMeta]], Sequence[ObjectMeta]]:
     """Begin a listing by obstore; give its first page, and the rest."""
     import obstore
 
-    pages = iter(obstore.list(store, start.removesuffix("/") or None, chunk_size=PAGE_KEYS))
+    prefix = start.removesuffix("/") or None
+    pages = iter(obstore.list(store, prefix, offset=after or None, chunk_size=PAGE_KEYS))
     return pages, next(pages, [])
 
 
@@ -44,7 +45,7 @@ def raw_info(entry: dict[str, Any]) -> ObjectInfo:
     return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"].astimezone(UTC))
 
 
-def cut(piece: bytes, size: int) -> Iterator[bytes]:
+def cut(piece: memoryview, size: int) -> Iterator[memoryview]:
     """Cut a piece that is much too large into even ones: obstore promises a least size only."""
     step = -(-len(piece) // max(1, len(piece) // size)) or 1
     for first in range(0, len(piece), step):

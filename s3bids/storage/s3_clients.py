@@ -11,6 +11,7 @@ from .session import make_client, make_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from obstore import GetOptions, GetResult
     from obstore.store import S3Store
 
     from .params import S3Params
@@ -34,9 +35,9 @@ class S3Clients:
         self._boto3: Any = self._given_client
         self._stores: dict[int, S3Store] = {}
         self._region: str | None = None
+        #: Whether the server marks a part of an object in a way that obstore does not accept; None: not seen yet.
+        self.ranges_need_boto3: bool | None = None if self._params.endpoint_url else False
         self._pid = os.getpid()
-        #: Whether the server answers a range with 206, without which obstore takes no range; None: not seen yet.
-        self.answers_206: bool | None = None if self._params.endpoint_url else True
 
     def close(self) -> None:
         """Give connections back, but not those of a client that was given."""
@@ -77,17 +78,35 @@ class S3Clients:
         """
         from obstore.exceptions import BaseError
 
+        asked_in = self._region
         try:
             return request(self._store(retries))
         except BaseError as error:
-            if "without LOCATION" not in str(error) or not self._learn_region():
+            if "without LOCATION" not in str(error) or not self._learn_region(asked_in):
                 raise
             return request(self._store(retries))
 
-    def _learn_region(self) -> bool:
-        """Ask in which region the bucket is, and turn to it. False if that is not news.
+    def get(self, key: str, start: int, end: int | None, if_match: str | None, *, retries: int) -> GetResult:
+        """Begin to read ``[start:end]`` of an object by obstore."""
+        import obstore
 
-        Whoever asks is told, even without access: header ``x-amz-bucket-region`` of HeadBucket.
+        options: GetOptions = {}
+        if if_match:
+            options["if_match"] = f'"{if_match}"'
+        if end is not None:
+            options["range"] = (start, end)
+        elif start:
+            options["range"] = {"offset": start}
+        answer = self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+        if "range" in options:
+            self.ranges_need_boto3 = False
+        return answer
+
+    def _learn_region(self, asked_in: str | None) -> bool:
+        """Ask in which region the bucket is, and turn to it. False if it is the one that was asked already.
+
+        Another thread may have turned there meanwhile. Whoever asks is told, even without access: header
+        ``x-amz-bucket-region`` of HeadBucket.
         """
         from botocore.exceptions import ClientError
 
@@ -97,8 +116,9 @@ class S3Clients:
             answer = error.response
         region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
         with self._lock:
-            if not region or region == self._region:
+            if not region or region == asked_in:
                 return False
-            self._region = region
-            self._stores.clear()
+            if region != self._region:
+                self._region = region
+                self._stores.clear()
             return True

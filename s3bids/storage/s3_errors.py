@@ -12,6 +12,7 @@ from ..errors import (
     ConfigError,
     ObjectChangedError,
     ObjectNotFoundError,
+    RangeNotServedError,
     S3BIDSError,
     StorageConnectionError,
     StorageError,
@@ -89,6 +90,16 @@ def is_foreign(error: Exception) -> bool:
     return isinstance(error, OSError) and not error.errno
 
 
+def is_not_partial(error: Exception) -> bool:
+    """Say whether obstore refused an answer because its status is not that of a part (206)."""
+    return "non-partial response" in str(error)
+
+
+def is_outside(error: Exception) -> bool:
+    """Say whether the server answered that an object ends before the range that was asked for (416)."""
+    return _answer(error)[0] == "416"
+
+
 def translate(error: Exception, where: translating) -> S3BIDSError:
     """Give our error for one of theirs; the text names operation, bucket, key, cause and next step."""
     what = f"cannot {where.operation} {where.location}" + (f"/{where.key}" if where.key else "")
@@ -137,8 +148,8 @@ def _without_answer(error: Exception, what: str, endpoint: str) -> S3BIDSError:
         return ObjectChangedError(f"{what}: {_MEANINGS['412'][1]}")
     if "Generic Config error" in text:
         return ConfigError(f"{what}: {_first_line(error)}; an AWS_* variable may be wrong")
-    if "non-partial response" in text:
-        return StorageError(f"{what}: the server does not serve ranges")
+    if is_not_partial(error):
+        return RangeNotServedError(f"{what}: the server does not serve parts of objects")
     cause = _connection_cause(text) or _first_line(error)
     server = f" at {endpoint}" if endpoint else ""
     return StorageConnectionError(
@@ -161,4 +172,4 @@ def _described(status: str | None, code: str | None) -> str:
     return " ".join(parts)
 
 
-__all__ = ["is_foreign", "translate", "translating"]
+__all__ = ["is_foreign", "is_not_partial", "is_outside", "translate", "translating"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..storage.base import CHUNK_BYTES, UNWANTED_NAMES, check_range
+from ..storage.base import CHUNK_BYTES, UNWANTED_NAMES
 from ..storage.capabilities import RangeReader, read_range, writing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ..storage.base import Entries, Keys, ObjectInfo, Storage
+    from ..storage.base import Entries, Keys, ObjectInfo, Piece, Storage
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class CountingStorage:
         """Where the bucket is."""
         return self._storage.location
 
-    def list(self, prefix: str = "", *, literal: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix."""
         self._note("list", prefix)
-        return self._storage.list(prefix, literal=literal)
+        return self._storage.list(prefix, literal=literal, after=after)
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level."""
@@ -141,20 +141,26 @@ class CountingStorage:
         return data
 
     def stream(
-        self, key: str, start: int = 0, if_match: str | None = None, *, chunk_size: int = CHUNK_BYTES
-    ) -> Iterator[bytes]:
+        self,
+        key: str,
+        start: int = 0,
+        if_match: str | None = None,
+        *,
+        end: int | None = None,
+        chunk_size: int = CHUNK_BYTES,
+    ) -> Iterator[Piece]:
         """Yield an object's bytes."""
-        check_range(start, None)
-        return self._stream(key, start, self._storage.stream(key, start, if_match, chunk_size=chunk_size))
+        pieces = self._storage.stream(key, start, if_match, end=end, chunk_size=chunk_size)
+        return self._stream(key, start, end, pieces)
 
-    def _stream(self, key: str, start: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _stream(self, key: str, start: int, end: int | None, pieces: Iterator[Piece]) -> Iterator[Piece]:
         taken = 0
         try:
             for piece in pieces:
                 taken += len(piece)
                 yield piece
         finally:
-            self._note("get", key, start, None, taken)
+            self._note("get", key, start, end, taken)
 
     def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
         """Write one object at once."""

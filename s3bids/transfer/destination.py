@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from ..errors import DestinationError
 from ..storage.files import is_abandoned, is_part, make_parents, part_name, remove_empty
 from .manifest import STATE_FOLDER, read_records
+from .partial import Partial, read_partial
 from .verify import file_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
     from .manifest import Record
+    from .partial import Version
 
 #: Threads that hash files; hashing gives Python's lock away.
 _HASHERS = 4
@@ -47,8 +49,10 @@ class Destination:
     files: dict[str, FileState]
     #: Target -> latest record of the manifest.
     records: dict[str, Record]
-    #: Unfinished files of processes that are gone.
-    abandoned: tuple[Path, ...] = ()
+    #: Unfinished files of processes that are gone, of no use to anyone.
+    abandoned: tuple[str, ...] = ()
+    #: Unfinished files of processes that are gone, which say what is in them; for each object the one with most of it.
+    partials: tuple[Partial, ...] = ()
 
 
 def scan(
@@ -57,6 +61,7 @@ def scan(
     must_hash: Callable[[int, FileState, Record | None], bool],
     *,
     leave_out: Container[int] = (),
+    records: dict[str, Record] | None = None,
 ) -> Destination:
     """Look at the targets in a directory.
 
@@ -70,33 +75,37 @@ def scan(
         Says of a target's index, file and record whether the file's MD5 is needed.
     leave_out
         Indices of targets not to look at, since they may lead out of the directory.
+    records
+        What :func:`~s3bids.transfer.manifest.read_records` gives for the directory, if that is known already.
     """
-    records = read_records(directory)
+    records = read_records(directory) if records is None else records
     by_folder: dict[str, list[int]] = defaultdict(list)
     for index, target in enumerate(targets):
         if index not in leave_out:
-            by_folder[target.rpartition("/")[0]].append(index)
+            by_folder[target[: target.rfind("/") + 1]].append(index)
     files: dict[str, FileState] = {}
-    abandoned: list[Path] = []
+    unfinished: list[str] = []
     to_hash = []
+    root = f"{directory}{os.sep}"
     for folder, indices in by_folder.items():
-        present = _entries(directory / folder, abandoned)
+        present = _entries(f"{root}{folder}", unfinished)
+        if not present:
+            continue
         for index in indices:
             target = targets[index]
-            path = directory / target
-            if path.name not in present:
+            if target[len(folder) :] not in present:
                 continue
-            files[target] = state = _state(path)
+            files[target] = state = _state(f"{root}{target}")
             if must_hash(index, state, records.get(target)):
                 to_hash.append(target)
     files.update(_hashed(directory, files, to_hash))
-    return Destination(files, records, tuple(abandoned))
+    return Destination(files, records, *_sorted_out(unfinished))
 
 
-def _entries(folder: Path, abandoned: list[Path]) -> set[str]:
+def _entries(folder: str, unfinished: list[str]) -> set[str]:
     """Give the names in a folder, and note the unfinished files of processes that are gone."""
     try:
-        names = set(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
+        names = set(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
@@ -104,16 +113,33 @@ def _entries(folder: Path, abandoned: list[Path]) -> set[str]:
             # The transfer of this one file says so.
             return set()
         raise DestinationError(f"cannot look into {folder}: {error.strerror}; check its permissions") from error
-    abandoned.extend(folder / name for name in names if is_part(name) and is_abandoned(name))
+    unfinished.extend(f"{folder}{name}" for name in names if is_part(name) and is_abandoned(name))
     return names
 
 
-def _state(path: Path) -> FileState:
+def _sorted_out(unfinished: list[str]) -> tuple[tuple[str, ...], tuple[Partial, ...]]:
+    """Tell the unfinished files that can be gone on with from those that are of no use."""
+    best: dict[Version, Partial] = {}
+    useless = []
+    for path in sorted(unfinished):
+        partial = read_partial(path)
+        if partial is None or not any(partial.there):
+            useless.append(path)
+            continue
+        known = best.get(partial.object)
+        if known is None or known.bytes < partial.bytes:
+            best[partial.object], partial = partial, known
+        if partial is not None:
+            useless.append(partial.path)
+    return tuple(useless), tuple(best.values())
+
+
+def _state(path: str) -> FileState:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         # A link that leads nowhere: somebody's own, and never the object.
-        found = path.lstat()
+        found = os.lstat(path)
         return FileState(size=-1, mtime_ns=found.st_mtime_ns, is_directory=False)
     return FileState(found.st_size, found.st_mtime_ns, is_directory=stat.S_ISDIR(found.st_mode))
 
@@ -161,11 +187,11 @@ def check_directory(directory: Path, *, make: bool = True) -> None:
         raise DestinationError(f"{message}; name another directory or check its permissions") from error
 
 
-def remove_abandoned(paths: Iterable[Path]) -> None:
+def remove_abandoned(paths: Iterable[str]) -> None:
     """Remove unfinished files that no process is writing any more."""
     for path in paths:
         with suppress(OSError):
-            path.unlink()
+            os.unlink(path)
 
 
 __all__ = ["STATE_FOLDER", "Destination", "FileState", "check_directory", "remove_abandoned", "scan"]

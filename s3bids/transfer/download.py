@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
-from .engine import writer_name
-from .fetch import Settings, record_of
-from .manifest import ManifestWriter
+from .engine import Part, writer_name
+from .manifest import ManifestWriter, read_records
+from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
-from .plan import FETCHING, Action, Plan, Source, Wanted, make_plan, needs_hash, refusals
-from .progress import Ended, Event, Started, silent
+from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
+from .progress import Ended, Event, Planned, Started, silent
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
 from .verify import Verify, etag_md5
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..storage.base import Storage
     from .destination import FileState
@@ -48,29 +51,40 @@ class Options:
     retry: Retry = field(default_factory=Retry)
     emit: Callable[[Event], None] = silent
     now: Callable[[], float] = time.time
+    #: Bytes of one request for a part of a large object.
+    piece_bytes: int = PIECE_BYTES
 
 
-def plan_download(storage: Storage, wanted: Wanted, directory: Path, options: Options) -> tuple[Plan, Destination]:
+def plan_download(
+    storage: Storage,
+    wanted: Wanted,
+    directory: Path,
+    options: Options,
+    *,
+    records: dict[str, Record] | None = None,
+) -> tuple[Plan, Destination]:
     """Look at a directory and decide what to do about each wanted object. Writes nothing."""
     trust_size = options.verify is Verify.SIZE
 
     def must_hash(index: int, file: FileState, record: Record | None) -> bool:
-        return needs_hash(_source(storage.location, wanted, index), file, record, trust_size=trust_size)
+        return needs_hash(wanted.source(storage.location, index), file, record, trust_size=trust_size)
 
     refused = refusals(wanted.targets)
-    found = scan(directory, wanted.targets, must_hash, leave_out=refused)
+    found = scan(directory, wanted.targets, must_hash, leave_out=refused, records=records)
     plan = make_plan(
         storage.location, wanted, found, refused=refused, overwrite=options.overwrite, trust_size=trust_size
     )
     return plan, found
 
 
-def _source(location: str, wanted: Wanted, index: int) -> Source:
-    return Source(location, wanted.keys[index], wanted.sizes[index], wanted.etags[index], wanted.modified[index])
-
-
-def download(storage: Storage, wanted: Wanted, directory: Path, options: Options) -> DownloadReport:
+def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Path, options: Options) -> DownloadReport:
     """Bring wanted objects into a directory.
+
+    Parameters
+    ----------
+    wanted
+        The objects; or, where the listing is long, one part of them after the other: transfers begin with the first
+        part. The parts have no target in common, and none has a name that another needs as a directory.
 
     Returns
     -------
@@ -84,27 +98,106 @@ def download(storage: Storage, wanted: Wanted, directory: Path, options: Options
     """
     started = time.perf_counter()
     check_directory(directory, make=not options.dry_run)
-    plan, found = plan_download(storage, wanted, directory, options)
+    parts = iter([wanted] if isinstance(wanted, Wanted) else wanted)
+    records = read_records(directory)
     if options.dry_run:
-        return _report(plan, [], time.perf_counter() - started, dry_run=True)
-    remove_abandoned(found.abandoned)
-    results = list(_carry_out(storage, plan, found, directory, options))
-    report = _report(plan, results, time.perf_counter() - started)
+        plans = [plan_download(storage, part, directory, options, records=records)[0] for part in parts]
+        return _report(joined(plans), _Tally(), time.perf_counter() - started, dry_run=True)
+    run = _Run(storage, directory, options, records, is_whole=isinstance(wanted, Wanted))
+    tally = _Tally()
+    for result in run.results(parts):
+        tally.add(result)
+    report = _report(joined(run.plans), tally, time.perf_counter() - started)
     _warn_of_conflicts(report, directory)
     return report
 
 
-def _carry_out(storage: Storage, plan: Plan, found: Destination, directory: Path, options: Options) -> Iterator[Result]:
-    name = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now())) + f"-{os.urandom(3).hex()}"
-    settings = Settings(directory, options.verify, options.retry, run=name, now=options.now)
-    with ManifestWriter(directory, writer_name(name), now=options.now) as manifest:
-        _record_without_transfer(manifest, storage.location, plan, found)
-    options.emit(Started(plan.count(*FETCHING), plan.bytes_to_fetch))
-    try:
-        if plan.count(*FETCHING):
-            yield from run(storage, plan.rows(*FETCHING), settings, options.emit, n_jobs=options.n_jobs)
-    finally:
-        options.emit(Ended())
+class _Run:
+    """One download on its way: parts are planned, recorded and handed on; plans are kept for the report."""
+
+    def __init__(
+        self, storage: Storage, directory: Path, options: Options, records: dict[str, Record], *, is_whole: bool
+    ) -> None:
+        self.plans: list[Plan] = []
+        self._storage, self._directory, self._options, self._records = storage, directory, options, records
+        self._is_whole = is_whole
+        stamp = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now()))
+        self._name = f"{stamp}-{os.urandom(3).hex()}"
+
+    def results(self, parts: Iterator[Wanted]) -> Iterator[Result]:
+        """Carry the parts out, and yield what becomes of each transfer."""
+        options = self._options
+        settings = Settings(
+            self._directory,
+            options.verify,
+            options.retry,
+            run=self._name,
+            now=options.now,
+            piece_bytes=options.piece_bytes,
+        )
+        planned = self._planned(parts)
+        first = next(planned, Part((), Planned(0, 0)))
+        options.emit(Started(first.planned.files, first.planned.bytes, is_all=self._is_whole))
+        rest = chain([replace(first, is_told=True)], planned)
+        try:
+            yield from run(self._storage, rest, settings, options.emit, n_jobs=options.n_jobs)
+        finally:
+            options.emit(Ended())
+
+    def _planned(self, parts: Iterator[Wanted]) -> Iterator[Part]:
+        with ManifestWriter(self._directory, writer_name(self._name), now=self._options.now) as manifest:
+            for wanted in parts:
+                plan, found = plan_download(
+                    self._storage, wanted, self._directory, self._options, records=self._records
+                )
+                _record_without_transfer(manifest, self._storage.location, plan, found)
+                manifest.flush()
+                remove_abandoned([*found.abandoned, *_superseded(plan, found)])
+                self.plans.append(plan)
+                yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
+
+
+def _superseded(plan: Plan, found: Destination) -> list[str]:
+    """Give the unfinished files of wanted objects that no row goes on with: of another version, or no longer needed."""
+    used = {partial.path for partial in plan.partials.values()}
+    unused = [partial for partial in found.partials if partial.path not in used]
+    keys = set(plan.wanted.keys) if unused else set()
+    return [
+        partial.path for partial in unused if partial.object.location == plan.location and partial.object.key in keys
+    ]
+
+
+class _Tally:
+    """Count results; those that went well are many and not kept."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Status] = Counter()
+        self.bytes = 0
+        self.failed: list[Failure] = []
+        self.conflicts: list[Failure] = []
+        self.no_space = False
+        self._tried: set[str] = set()
+
+    def add(self, result: Result) -> None:
+        """Take in one result."""
+        status = result.status
+        self.counts[status] += 1
+        self.bytes += result.bytes
+        self.no_space |= result.no_space
+        self._tried.add(result.target)
+        if status is Status.FAILED:
+            self.failed.append(Failure(result.key, result.target, result.reason, result.attempts))
+        elif status is Status.CONFLICT:
+            self.conflicts.append(Failure(result.key, result.target, result.reason, result.attempts))
+
+    def not_tried(self, plan: Plan) -> list[Failure]:
+        """Give the transfers of a plan that have no result."""
+        if len(self._tried) == plan.count(*FETCHING):
+            return []
+        reason = "not tried, since no space was left; free some and run again"
+        return [
+            Failure(row.key, row.target, reason, 0) for row in plan.rows(*FETCHING) if row.target not in self._tried
+        ]
 
 
 def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan, found: Destination) -> None:
@@ -114,41 +207,28 @@ def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan
         # Of an object without bytes the ETag was not compared, and may be no MD5.
         md5 = etag_md5(transfer.etag) if transfer.size else None
         mtime_ns = found.files[transfer.target].mtime_ns
-        manifest.add(record_of(location, transfer, mtime_ns, {"md5": md5} if md5 else {}))
+        manifest.add(record_of(location, transfer, mtime_ns, Digests("md5", md5) if md5 else Digests()))
     for transfer in plan.rows(Action.REFUSE):
         manifest.fail(transfer.target, transfer.key, transfer.note, 0)
 
 
-def _report(plan: Plan, results: list[Result], seconds: float, *, dry_run: bool = False) -> DownloadReport:
+def _report(plan: Plan, tally: _Tally, seconds: float, *, dry_run: bool = False) -> DownloadReport:
     refused = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.REFUSE)]
-    failed = [Failure(r.key, r.target, r.reason, r.attempts) for r in results if r.status is Status.FAILED]
-    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)]
-    conflicts += [Failure(r.key, r.target, r.reason, r.attempts) for r in results if r.status is Status.CONFLICT]
-    if not dry_run:
-        failed += _not_tried(plan, results)
-    fetched = [result for result in results if result.status is Status.FETCHED]
-    compared = sum(result.status is Status.SKIPPED for result in results)
+    failed = refused + tally.failed + ([] if dry_run else tally.not_tried(plan))
+    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)] + tally.conflicts
     return DownloadReport(
-        fetched=len(fetched),
-        skipped=plan.count(Action.KEEP) + compared,
+        fetched=tally.counts[Status.FETCHED],
+        skipped=plan.count(Action.KEEP) + tally.counts[Status.SKIPPED],
         conflicts=len(conflicts),
-        failed=len(refused) + len(failed),
-        bytes=sum(result.bytes for result in fetched),
+        failed=len(failed),
+        bytes=tally.bytes,
         seconds=seconds,
         plan=plan,
         dry_run=dry_run,
-        no_space=any(result.no_space for result in results),
-        failed_files=tuple(refused + failed),
+        no_space=tally.no_space,
+        failed_files=tuple(failed),
         conflicting_files=tuple(conflicts),
     )
-
-
-def _not_tried(plan: Plan, results: list[Result]) -> list[Failure]:
-    if len(results) == plan.count(*FETCHING):
-        return []
-    tried = {result.target for result in results}
-    reason = "not tried, since no space was left; free some and run again"
-    return [Failure(row.key, row.target, reason, 0) for row in plan.rows(*FETCHING) if row.target not in tried]
 
 
 def _warn_of_conflicts(report: DownloadReport, directory: Path) -> None:

@@ -1,60 +1,72 @@
-"""One object to one file: temporary name, bytes, check, final name."""
+"""One object to one file with one request: temporary name, bytes, check, final name."""
 
 from __future__ import annotations
 
-import errno
-import filecmp
 import logging
 import os
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import S3BIDSError, StorageUnavailableError, VerificationError
-from ..storage.files import part_name
-from .manifest import Record
+from ..errors import ObjectChangedError, VerificationError
+from .checks import ByteCheck
+from .outcome import (
+    STREAM_BYTES,
+    Counter,
+    Interrupted,
+    Outcome,
+    Settings,
+    check_size,
+    conflicting,
+    failed,
+    is_refusal,
+    record_of,
+    renewed,
+)
 from .plan import Action
 from .report import Result, Status
-from .retry import PASSING, Retry
-from .verify import Verify, etag_md5, hashes_for
+from .retry import PASSING, Health
+from .target import IsConflict, create, part_beside, remove, take_name, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from io import FileIO
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
-    from ..storage.base import Storage
+    from ..storage.base import Piece, Storage
+    from .checks import Digests
+    from .manifest import Record
     from .plan import Transfer
-    from .verify import Hash
 
 logger = logging.getLogger(__name__)
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+#: A request is small if waiting for the server is most of its time.
+SMALL_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How transfers are made."""
+class Held(NamedTuple):
+    """A small object whose bytes are here and checked, and whose file is not written yet."""
 
-    #: The root of the download.
-    directory: Path
-    verify: Verify = Verify.ETAG
-    retry: Retry = field(default_factory=Retry)
-    #: Transfers under way at once in one process; None: as many as the link rewards.
-    threads: int | None = None
-    #: Name of this run, for its manifest.
-    run: str = "run"
-    #: The clock of the manifest, in seconds since 1970.
-    now: Callable[[], float] = time.time
+    storage: Storage
+    transfer: Transfer
+    settings: Settings
+    pieces: list[Piece]
+    digests: Digests
+    #: What the outcome will say.
+    attempts: int
+    refusals: int
+    waited: float
+    grown: int
 
-
-class Interrupted(Exception):  # noqa: N818 - not an error of the transfer
-    """The run is being stopped."""
-
-
-class _IsConflict(Exception):  # noqa: N818 - a signal inside this module
-    """The file turned out to be somebody's own."""
+    def write(self) -> Outcome:
+        """Write the file. Raises nothing: the outcome says what happened."""
+        transfer = self.transfer
+        target = f"{self.settings.directory}/{transfer.target}"
+        try:
+            mtime_ns = _write_at_once(self.pieces, target, transfer)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the other files either
+            return _ended_badly(transfer, error, self.attempts, self.refusals)
+        record = record_of(self.storage.location, transfer, mtime_ns, self.digests)
+        result = Result(transfer.key, transfer.target, Status.FETCHED, transfer.size, "", self.attempts)
+        return Outcome(result, record, transfer.size, self.refusals, self.waited, self.grown)
 
 
 def fetch(
@@ -63,10 +75,12 @@ def fetch(
     settings: Settings,
     received: Callable[[int], None],
     check_stop: Callable[[], None],
-) -> Outcome:
+    health: Health,
+) -> Outcome | Held:
     """Carry out one transfer, with as many attempts as it takes and is allowed.
 
-    Raises nothing but :class:`Interrupted`: the result says what happened.
+    Raises nothing but :class:`Interrupted`: the result says what happened. Of a small object the file is left to be
+    written, by whoever has the time.
 
     Parameters
     ----------
@@ -75,207 +89,177 @@ def fetch(
         failed attempt back.
     check_stop
         Called often; raises :class:`Interrupted` to end the transfer and leave nothing behind.
+    health
+        What is known of the server.
     """
-    refusals = 0
-    for attempt in range(1, settings.retry.attempts + 1):
-        counted = _Counter(received)
+    lost = health.lost()
+    if lost is not None:
+        return _ended_badly(transfer, lost, 0, 0)
+    now = settings.retry.now
+    planned = transfer
+    refusals = attempt = 0
+    failing_since = None
+    while True:
+        attempt += 1
+        counted = Counter(received, health.good)
+        begun = now()
         try:
-            record = _fetch_once(storage, transfer, settings, counted, check_stop)
-        except _IsConflict as conflict:
-            counted.take_back()
-            return Outcome(_result(transfer, Status.CONFLICT, reason=str(conflict), attempts=attempt))
-        except PASSING as error:
-            counted.take_back()
-            refusals += isinstance(error, StorageUnavailableError)
-            if attempt == settings.retry.attempts:
-                return Outcome(_failed(transfer, error, attempt), refusals=refusals)
-            check_stop()
-            settings.retry.wait(attempt)
+            step = _fetch_once(storage, transfer, settings, counted, check_stop)
         except Interrupted:
             raise
-        except Exception as error:
-            # A fault of ours must not stop the other files either.
-            logger.debug("transfer of %s failed", transfer.key, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - as above
             counted.take_back()
-            return Outcome(_failed(transfer, error, attempt))
-        else:
-            status = Status.SKIPPED if transfer.action is Action.COMPARE else Status.FETCHED
-            size = 0 if status is Status.SKIPPED else transfer.size
-            return Outcome(_result(transfer, status, size=size, attempts=attempt), record, counted.untold, refusals)
-    raise AssertionError("the last attempt returns")
+            refusals += is_refusal(error)
+            failing_since = now() if failing_since is None else failing_since
+            if isinstance(error, VerificationError):
+                health.good()
+            if isinstance(error, ObjectChangedError) and transfer is planned:
+                try:
+                    transfer = renewed(storage, planned)
+                except Exception as now_gone:  # noqa: BLE001 - as above
+                    return _ended_badly(transfer, now_gone, attempt, refusals)
+            elif isinstance(error, PASSING) and not health.gives_up(transfer.key, error, attempt, failing_since):
+                check_stop()
+                settings.retry.wait(attempt)
+            else:
+                return _ended_badly(transfer, error, attempt, refusals)
+            continue
+        health.good()
+        waited = now() - begun if 0 < transfer.size <= SMALL_BYTES else 0.0
+        grown = transfer.size - planned.size
+        if isinstance(step, _Bytes):
+            return Held(storage, transfer, settings, *step, attempt, refusals, waited, grown)
+        is_compared = transfer.action is Action.COMPARE
+        status = Status.SKIPPED if is_compared else Status.FETCHED
+        result = Result(transfer.key, transfer.target, status, 0 if is_compared else transfer.size, "", attempt)
+        return Outcome(result, step, counted.untold, refusals, waited, grown)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one transfer ended."""
-
-    result: Result
-    #: For the manifest; None unless the file is complete.
-    record: Record | None = None
-    #: Bytes that came and that nobody was told of yet.
-    untold: int = 0
-    #: How often the server asked to come again later.
-    refusals: int = 0
+def _ended_badly(transfer: Transfer, error: Exception, attempts: int, refusals: int) -> Outcome:
+    if isinstance(error, IsConflict):
+        return Outcome(conflicting(transfer, str(error), attempts), refusals=refusals)
+    logger.debug("transfer of %s failed", transfer.key, exc_info=error)
+    return Outcome(failed(transfer, error, attempts), refusals=refusals)
 
 
-#: Bytes that may come before somebody is told: a small file needs one message and not two.
-_TELL_BYTES = 256 * 1024
+class _Bytes(NamedTuple):
+    """A small object, checked."""
 
-
-class _Counter:
-    """Count the bytes of one attempt, so that they can be taken back."""
-
-    def __init__(self, received: Callable[[int], None]) -> None:
-        self._received = received
-        self._told = 0
-        self.untold = 0
-
-    def add(self, size: int) -> None:
-        self.untold += size
-        if self.untold >= _TELL_BYTES:
-            self._received(self.untold)
-            self._told += self.untold
-            self.untold = 0
-
-    def take_back(self) -> None:
-        if self._told:
-            self._received(-self._told)
-        self._told = self.untold = 0
+    pieces: list[Piece]
+    digests: Digests
 
 
 def _fetch_once(
-    storage: Storage, transfer: Transfer, settings: Settings, counted: _Counter, check_stop: Callable[[], None]
-) -> Record:
-    target = settings.directory / transfer.target
-    part = target.parent / part_name()
-    hashes = hashes_for(transfer.etag, settings.verify)
-    # The time belongs to the bytes that were checked: whoever changes the file from here on makes it their own.
-    mtime_ns = target.stat().st_mtime_ns if transfer.action is Action.COMPARE else None
-    size = 0
-    is_there = True
-    try:
-        with _new_file(part) as file:
-            for piece in _pieces(storage, transfer, target):
-                check_stop()
-                _write_all(file, piece)
-                for found in hashes.values():
-                    found.update(piece)
-                counted.add(len(piece))
-                size += len(piece)
-        digests = _checked(transfer, size, hashes)
-        if mtime_ns is None:
-            # After closing: a network file system sets the time then.
-            mtime_ns = part.stat().st_mtime_ns
-            _take_name(part, target, transfer)
-            is_there = False
-    finally:
-        if is_there:
-            part.unlink(missing_ok=True)
+    storage: Storage, transfer: Transfer, settings: Settings, counted: Counter, check_stop: Callable[[], None]
+) -> Record | _Bytes:
+    target = f"{settings.directory}/{transfer.target}"
+    pieces = _counted(_pieces(storage, transfer, target), counted, check_stop)
+    if transfer.action is Action.COMPARE:
+        # The time belongs to the bytes that are compared: whoever changes the file from here on makes it their own.
+        mtime_ns = os.stat(target).st_mtime_ns
+        return record_of(storage.location, transfer, mtime_ns, _received(pieces, transfer, settings, _drop))
+    if transfer.size <= STREAM_BYTES:
+        held: list[Piece] = []
+        return _Bytes(held, _received(pieces, transfer, settings, held.append))
+    mtime_ns, digests = _write_as_it_comes(pieces, target, transfer, settings)
     return record_of(storage.location, transfer, mtime_ns, digests)
 
 
-def _new_file(part: Path) -> FileIO:
-    """Make a file, and its folder if that is missing: for most files it is there, so it is not asked for."""
+def _counted(pieces: Iterable[Piece], counted: Counter, check_stop: Callable[[], None]) -> Iterator[Piece]:
+    for piece in pieces:
+        check_stop()
+        yield piece
+        counted.add(len(piece))
+
+
+def _drop(piece: Piece) -> None:
+    """Do nothing with a piece: it was compared."""
+
+
+def _received(
+    pieces: Iterable[Piece],
+    transfer: Transfer,
+    settings: Settings,
+    take: Callable[[Piece], None],
+    path: str | None = None,
+) -> Digests:
+    """Take an object in and check it; give its hashes."""
+    check = ByteCheck(transfer, settings.verify)
+    size = 0
+    for piece in pieces:
+        take(piece)
+        check.update(piece)
+        size += len(piece)
+        if size > transfer.size:
+            break
+    check_size(transfer, size)
+    return check.finish(path)
+
+
+def _write_at_once(pieces: list[Piece], target: str, transfer: Transfer) -> int:
+    """Write a small file whose bytes are there and checked; give its time."""
+    part = part_beside(target)
+    file = create(part)
     try:
-        return part.open("xb", buffering=0)
-    except FileNotFoundError:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        return part.open("xb", buffering=0)
+        try:
+            for piece in pieces:
+                write(file, piece)
+        finally:
+            os.close(file)
+        return _named(part, target, transfer)
+    except BaseException:
+        remove(part)
+        raise
 
 
-def _write_all(file: FileIO, piece: bytes) -> None:
-    """Write a piece; the operating system may take it in parts."""
-    written = file.write(piece)
-    while written < len(piece):
-        written += file.write(memoryview(piece)[written:])
+def _write_as_it_comes(
+    pieces: Iterable[Piece], target: str, transfer: Transfer, settings: Settings
+) -> tuple[int, Digests]:
+    """Write a file while its bytes come; give its time, and the hashes."""
+    part = part_beside(target)
+    file = create(part)
+    try:
+        try:
+            digests = _received(pieces, transfer, settings, partial(write, file), part)
+        finally:
+            os.close(file)
+        return _named(part, target, transfer), digests
+    except BaseException:
+        remove(part)
+        raise
 
 
-def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: dict[str, str]) -> Record:
-    """Make the manifest's record of a file that is complete."""
-    return Record(
-        target=transfer.target,
-        location=location,
-        key=transfer.key,
-        size=transfer.size,
-        etag=transfer.etag,
-        modified=None if transfer.modified != transfer.modified else transfer.modified,  # NaN: unknown
-        mtime_ns=mtime_ns,
-        check="md5" if "md5" in digests else "size",
-        md5=digests.get("md5"),
-        sha256=digests.get("sha256"),
-    )
+def _named(part: str, target: str, transfer: Transfer) -> int:
+    """Give a finished file its name, and its time."""
+    # After closing: a network file system sets the time then.
+    mtime_ns = os.stat(part).st_mtime_ns
+    take_name(part, target, transfer)
+    return mtime_ns
 
 
-def _pieces(storage: Storage, transfer: Transfer, target: Path) -> Iterator[bytes]:
-    """Yield the object's bytes; for a file that may be a part of them, stop as soon as it is not."""
+def _pieces(storage: Storage, transfer: Transfer, target: str) -> Iterable[Piece]:
+    """Give the object's bytes; for a file that may be a part of them, stop as soon as it is not."""
     if transfer.size == 0:
-        return
-    pieces = storage.stream(transfer.key, if_match=transfer.etag)
+        return ()
+    pieces = storage.stream(transfer.key, if_match=transfer.etag, chunk_size=STREAM_BYTES)
     if transfer.action not in (Action.COMPLETE, Action.COMPARE):
-        yield from pieces
-        return
-    with target.open("rb") as existing:
+        return pieces
+    return _compared(pieces, transfer, target)
+
+
+def _compared(pieces: Iterable[Piece], transfer: Transfer, target: str) -> Iterator[Piece]:
+    with open(target, "rb") as existing:
         for piece in pieces:
             _compare(existing, piece, transfer)
             yield piece
         if existing.tell() == transfer.size and existing.read(1):
-            raise _IsConflict("the file has grown beyond the object since it was looked at")
+            raise IsConflict("the file has grown beyond the object since it was looked at")
 
 
-def _compare(existing: BinaryIO, piece: bytes, transfer: Transfer) -> None:
+def _compare(existing: BinaryIO, piece: Piece, transfer: Transfer) -> None:
     found = existing.read(len(piece))
-    if piece.startswith(found):
+    if piece[: len(found)] == found:
         return
     if transfer.action is Action.COMPARE:
-        raise _IsConflict("the file has the object's size and other bytes")
-    raise _IsConflict(f"{transfer.note}, and they are not those of the object")
-
-
-def _checked(transfer: Transfer, size: int, hashes: dict[str, Hash]) -> dict[str, str]:
-    """Compare what came with what the listing promised, and give the hashes."""
-    if size != transfer.size:
-        raise VerificationError(
-            f"{transfer.key}: {size} bytes came, and the listing says {transfer.size}; "
-            "the connection broke off or the object has changed"
-        )
-    digests = {name: found.hexdigest() for name, found in hashes.items()}
-    expected = etag_md5(transfer.etag)
-    # Of an object without bytes nothing was asked, and its ETag may be no MD5.
-    if size and "md5" in digests and digests["md5"] != expected:
-        raise VerificationError(
-            f"{transfer.key}: the bytes that came have the MD5 {digests['md5']}, and the listing says {expected}; "
-            "they were damaged on the way, or the server's ETag is no MD5 (--verify size)"
-        )
-    return digests
-
-
-def _take_name(part: Path, target: Path, transfer: Transfer) -> None:
-    """Give the finished file its name, unless somebody has put a file of their own there since the plan was made."""
-    if transfer.action is Action.FETCH and os.path.lexists(target) and not _is_same(part, target):
-        raise _IsConflict("a file with other bytes has appeared during the download")
-    part.replace(target)
-
-
-def _is_same(part: Path, target: Path) -> bool:
-    # Another process may fetch the same object into the same place: then both have the same bytes.
-    return target.is_file() and filecmp.cmp(part, target, shallow=False)
-
-
-def _failed(transfer: Transfer, error: Exception, attempts: int) -> Result:
-    no_space = isinstance(error, OSError) and error.errno in _NO_SPACE
-    reason = _reason(error, no_space=no_space)
-    return Result(transfer.key, transfer.target, Status.FAILED, 0, reason, attempts, no_space)
-
-
-def _reason(error: Exception, *, no_space: bool) -> str:
-    if no_space:
-        return f"no space or quota is left ({error}); free some and run again"
-    if isinstance(error, S3BIDSError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"the file cannot be written ({error})"
-    return f"unexpected {type(error).__name__}: {error}; please report this"
-
-
-def _result(transfer: Transfer, status: Status, *, size: int = 0, reason: str = "", attempts: int = 0) -> Result:
-    return Result(transfer.key, transfer.target, status, size, reason, attempts)
+        raise IsConflict("the file has the object's size and other bytes")
+    raise IsConflict(f"{transfer.note}, and they are not those of the object")

@@ -12,10 +12,12 @@ import json
 import logging
 import math
 import os
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DestinationError, ObjectNotFoundError
+from ..storage.files import part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,11 +28,12 @@ logger = logging.getLogger(__name__)
 #: The folder of our own records; dot-named, so that the BIDS validator passes over it.
 STATE_FOLDER = ".s3bids"
 _SUFFIX = ".jsonl"
+#: Made once: json.dumps makes a new encoder at each call with separators.
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One file that was downloaded, or found to be complete."""
+class Record(NamedTuple):
+    """One file that was downloaded, or found to be complete. A tuple, since a million of them are made."""
 
     #: Path relative to the directory, with ``/``.
     target: str
@@ -45,7 +48,7 @@ class Record:
     modified: float | None
     #: When the file was last changed, in nanoseconds since 1970, as we left it.
     mtime_ns: int
-    #: Which check held: ``size`` or ``md5``.
+    #: Which check held: ``size``, ``md5`` or ``md5-parts``.
     check: str
     md5: str | None = None
     sha256: str | None = None
@@ -105,8 +108,7 @@ class ManifestWriter:
 
     def add(self, record: Record) -> None:
         """Take in a record of a complete file; :meth:`flush` writes it."""
-        fields = {name: getattr(record, name) for name in _TYPES}
-        self._append({"event": "file", **fields, "time": self._now()})
+        self._append({"event": "file", **record._replace(time=self._now())._asdict()})
 
     def fail(self, target: str, key: str, reason: str, attempts: int) -> None:
         """Take in a failure, so that it can be retried alone; :meth:`flush` writes it."""
@@ -122,7 +124,7 @@ class ManifestWriter:
         )
 
     def _append(self, entry: dict[str, Any]) -> None:
-        self._lines.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._lines.append(_ENCODE(entry).encode() + b"\n")
 
     def flush(self) -> None:
         """Write what was taken in, with one call: a kill leaves at most the last line short."""
@@ -153,8 +155,79 @@ class ManifestWriter:
         self._is_cut = False
 
 
+@dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """One file that could not be downloaded.
+
+    The target is as the failure names it: that of a key which was refused may lead out of the directory.
+    """
+
+    target: str
+    key: str
+    reason: str
+    #: How often the object was asked for.
+    attempts: int
+    #: When this was written, in seconds since 1970.
+    time: float
+
+
+_FAILURE_TYPES: dict[str, tuple[type, ...]] = {
+    "target": (str,),
+    "key": (str,),
+    "reason": (str,),
+    "attempts": (int,),
+    "time": (float, int),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All that is known of a directory."""
+
+    #: Target -> its latest record.
+    records: dict[str, Record]
+    #: Target -> its latest failure, for those that have not come since.
+    failures: dict[str, FailedRecord]
+    #: Targets that we made ourselves, out of no object; see :func:`note_made`.
+    made: set[str]
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read what is known of a directory, in one pass over its manifests; nothing where there are none."""
+    found = Manifest({}, {}, set())
+    for entry in _entries(directory):
+        kind = entry.get("event")
+        if kind == "file":
+            _take_record(found, _parse(entry))
+        elif kind == "failed":
+            _take_failure(found, _parse_failure(entry))
+        elif kind == "made" and isinstance(entry.get("target"), str):
+            found.made.add(entry["target"])
+    return found
+
+
+def _take_record(found: Manifest, record: Record | None) -> None:
+    if record is None:
+        return
+    known = found.records.get(record.target)
+    if known is None or known.time <= record.time:
+        found.records[record.target] = record
+    failure = found.failures.get(record.target)
+    if failure is not None and failure.time <= record.time:
+        del found.failures[record.target]
+
+
+def _take_failure(found: Manifest, failure: FailedRecord | None) -> None:
+    if failure is None:
+        return
+    for known in (found.records.get(failure.target), found.failures.get(failure.target)):
+        if known is not None and known.time > failure.time:
+            return
+    found.failures[failure.target] = failure
+
+
 def read_records(directory: Path, *, required: bool = False) -> dict[str, Record]:
-    """Read what is known of a directory: target -> its latest record.
+    """Read what is known of the files of a directory: target -> its latest record.
 
     Parameters
     ----------
@@ -163,49 +236,87 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     required
         Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest, instead of giving no records.
     """
-    folder = directory / STATE_FOLDER
-    if required and not any(folder.glob(f"*{_SUFFIX}")):
-        raise ObjectNotFoundError(
-            f"cannot verify {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
-        )
-    records: dict[str, Record] = {}
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        for record in _file_records(path):
-            known = records.get(record.target)
-            if known is None or known.time <= record.time:
-                records[record.target] = record
-    return records
+    if required:
+        require_manifest(directory, "verify")
+    return read_manifest(directory).records
 
 
-def _file_records(path: Path) -> Iterator[Record]:
-    try:
-        with path.open("rb") as lines:
-            for line in lines:
-                record = _parse(line)
-                if record is not None:
-                    yield record
-    except OSError as error:
-        message = f"cannot read the manifest {path}: {error.strerror or error}"
-        raise DestinationError(f"{message}; check its permissions, or move it away") from error
+def read_failures(directory: Path) -> dict[str, FailedRecord]:
+    """Read which files of a directory could not be downloaded: target -> its latest failure.
 
-
-def _parse(line: bytes) -> Record | None:
-    """Read one line; None for one that is cut short, damaged, of another kind, or that points out of the directory.
-
-    Fields that a later version may add are passed over.
+    A target that was downloaded, or found to be complete, at a later time is none of them. Where there is no manifest
+    nothing failed. What an interrupted run did not come to has not failed either.
     """
+    return read_manifest(directory).failures
+
+
+def note_made(directory: Path, target: str, *, now: Callable[[], float] = time.time) -> None:
+    """Note that we made a file ourselves, out of no object, so that nobody wonders where it is from."""
+    with ManifestWriter(directory, part_name().removeprefix(".s3bids-").removesuffix(".part"), now=now) as manifest:
+        manifest._append({"event": "made", "target": target, "time": now()})
+
+
+def require_manifest(directory: Path, what: str) -> None:
+    """Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest; `what` is what cannot be done."""
+    if not any(_manifests(directory)):
+        raise ObjectNotFoundError(
+            f"cannot {what} {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
+        )
+
+
+def _manifests(directory: Path) -> list[Path]:
+    return sorted((directory / STATE_FOLDER).glob(f"*{_SUFFIX}"))
+
+
+def _entries(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a directory, file by file; what is cut short or damaged is passed over."""
+    for path in _manifests(directory):
+        try:
+            with path.open("rb") as lines:
+                for line in lines:
+                    entry = _parse_line(line)
+                    if entry is not None:
+                        yield entry
+        except OSError as error:
+            message = f"cannot read the manifest {path}: {error.strerror or error}"
+            raise DestinationError(f"{message}; check its permissions, or move it away") from error
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(entry, dict) or entry.get("event") != "file":
-        return None
-    if any(type(entry.get(name)) not in types for name, types in _TYPES.items()):
-        return None
-    if entry["size"] < 0 or not math.isfinite(entry["time"]) or not is_safe(entry["target"]):
+    return entry if isinstance(entry, dict) else None
+
+
+def _parse(entry: dict[str, Any]) -> Record | None:
+    """Read the record of a file; None for one that is damaged, or that points out of the directory.
+
+    Fields that a later version may add are passed over.
+    """
+    if not _is_sound(entry, _TYPES) or entry["size"] < 0 or not is_safe(entry["target"]):
         return None
     fields: dict[str, Any] = {name: entry.get(name) for name in _TYPES}
     return Record(**fields)
+
+
+def _parse_failure(entry: dict[str, Any]) -> FailedRecord | None:
+    if not _is_sound(entry, _FAILURE_TYPES):
+        return None
+    return FailedRecord(**{name: entry[name] for name in _FAILURE_TYPES})
+
+
+def _is_sound(entry: dict[str, Any], types: dict[str, tuple[type, ...]]) -> bool:
+    """Say whether an event has its fields, each of its type, with texts that can be names and a time that is one."""
+    if any(type(entry.get(name)) not in kinds for name, kinds in types.items()):
+        return False
+    try:
+        for name in ("target", "location", "key"):
+            entry.get(name, "").encode()
+        return math.isfinite(entry["time"])
+    except (UnicodeEncodeError, OverflowError):
+        return False
 
 
 def is_safe(target: str) -> bool:

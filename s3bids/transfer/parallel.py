@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from .engine import run_transfers
-from .progress import Event, Finished, Received, silent
+from .engine import Part, run_transfers
+from .progress import Event, Finished, Planned, Received, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..storage.base import Storage
-    from .fetch import Settings
+    from .outcome import Settings
     from .plan import Transfer
     from .report import Result
 
@@ -23,7 +24,7 @@ _TASK_BYTES = 256 * 1024 * 1024
 
 def run(
     storage: Storage,
-    transfers: Iterable[Transfer],
+    parts: Iterable[Part],
     settings: Settings,
     emit: Callable[[Event], None],
     *,
@@ -33,15 +34,23 @@ def run(
 
     Parameters
     ----------
+    parts
+        As :func:`~s3bids.transfer.engine.run_transfers` takes them; several processes begin when all are planned.
     n_jobs
         As joblib has it: None means what ``joblib.parallel_config`` says, else one; -1 all cores. In one process the
         transfers share threads, which saturates most links: further processes help where checking binds the processor.
     """
     if worker_count(n_jobs) == 1:
-        yield from run_transfers(storage, transfers, settings, emit)
+        yield from run_transfers(storage, parts, settings, emit)
         return
     import joblib
 
+    planned = list(parts)
+    for part in planned:
+        if part.planned.files and not part.is_told:
+            emit(part.planned)
+    emit(Planned(0, 0, is_all=True))
+    transfers = chain.from_iterable(part.transfers for part in planned)
     tasks = (joblib.delayed(run_task)(storage, task, settings) for task in cut_into_tasks(transfers))
     for results in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
         for result in results:
@@ -53,7 +62,8 @@ def run(
 def run_task(storage: Storage, transfers: list[Transfer], settings: Settings) -> list[Result]:
     """Carry out one task inside a worker."""
     with storage:
-        return list(run_transfers(storage, transfers, settings, silent))
+        part = Part(transfers, Planned(len(transfers), sum(transfer.size for transfer in transfers)))
+        return list(run_transfers(storage, [part], settings, silent))
 
 
 def worker_count(n_jobs: int | None) -> int:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from .destination import STATE_FOLDER
+from .partial import Version
 from .verify import etag_md5
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from .destination import Destination, FileState
     from .manifest import Record
+    from .partial import Partial
 
 
 class Action(StrEnum):
@@ -62,10 +65,17 @@ class Wanted:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def source(self, location: str, index: int) -> Source:
+        """Give one object as :func:`decide` takes it."""
+        return Source(location, self.keys[index], self.sizes[index], self.etags[index], self.modified[index])
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """One row of a plan."""
+    def version(self, location: str, index: int) -> Version:
+        """Say which version of which object a row is."""
+        return Version(location, self.keys[index], self.sizes[index], self.etags[index])
+
+
+class Transfer(NamedTuple):
+    """One row of a plan. A tuple, since a million of them are made."""
 
     key: str
     target: str
@@ -74,6 +84,8 @@ class Transfer:
     modified: float
     action: Action
     note: str
+    #: An unfinished file of the same object, to go on with.
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +101,8 @@ class Plan:
     notes: dict[int, str]
     #: Rows that are kept though the manifest does not know them yet.
     adopted: tuple[int, ...] = ()
+    #: Row -> an unfinished file of the same object, left by an earlier run.
+    partials: dict[int, Partial] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.wanted)
@@ -107,6 +121,7 @@ class Plan:
             wanted.modified[index],
             self.actions[index],
             self.notes.get(index, ""),
+            self.partials.get(index),
         )
 
     def rows(self, *actions: Action) -> Iterator[Transfer]:
@@ -159,21 +174,54 @@ def make_plan(
     notes: dict[int, str] = {}
     adopted: list[int] = []
     for index, target in enumerate(wanted.targets):
+        file = destination.files.get(target)
         if index in refused:
             action, note = Action.REFUSE, refused[index]
+        elif file is None:
+            # Most rows of a first download: nothing to weigh up.
+            action, note = Action.FETCH, ""
         else:
-            file = destination.files.get(target)
-            source = Source(
-                location, wanted.keys[index], wanted.sizes[index], wanted.etags[index], wanted.modified[index]
-            )
+            source = wanted.source(location, index)
             record = destination.records.get(target)
             action, note = decide(source, file, record, overwrite=overwrite, trust_size=trust_size)
-            if action is Action.KEEP and file is not None and not _is_recorded(source, file, record):
+            if action is Action.KEEP and not _is_recorded(source, file, record):
                 adopted.append(index)
         actions.append(action)
         if note:
             notes[index] = note
-    return Plan(location, wanted, actions, notes, tuple(adopted))
+    partials = _partials(location, wanted, actions, destination) if destination.partials else {}
+    return Plan(location, wanted, actions, notes, tuple(adopted), partials)
+
+
+def _partials(location: str, wanted: Wanted, actions: list[Action], destination: Destination) -> dict[int, Partial]:
+    """Find the unfinished file that each row can go on with: one of the very same version of the object."""
+    by_object = {partial.object: partial for partial in destination.partials}
+    rows = (index for index, action in enumerate(actions) if action in (Action.FETCH, Action.REPLACE))
+    found = ((index, by_object.get(wanted.version(location, index))) for index in rows)
+    return {index: partial for index, partial in found if partial is not None}
+
+
+def joined(plans: Sequence[Plan]) -> Plan:
+    """Join the plans of the parts of one listing."""
+    if len(plans) == 1:
+        return plans[0]
+    notes: dict[int, str] = {}
+    partials: dict[int, Partial] = {}
+    adopted: list[int] = []
+    actions: list[Action] = []
+    for plan in plans:
+        first = len(actions)
+        actions += plan.actions
+        notes.update((first + index, note) for index, note in plan.notes.items())
+        partials.update((first + index, partial) for index, partial in plan.partials.items())
+        adopted += [first + index for index in plan.adopted]
+    location = plans[0].location if plans else ""
+    return Plan(location, joined_wanted([plan.wanted for plan in plans]), actions, notes, tuple(adopted), partials)
+
+
+def joined_wanted(parts: Sequence[Wanted]) -> Wanted:
+    """Join columns of wanted objects."""
+    return Wanted(*(list(chain.from_iterable(getattr(part, field.name) for part in parts)) for field in fields(Wanted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +331,7 @@ def _is_checked(record: Record, source: Source, *, trust_size: bool) -> bool:
 
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_LEAVES = "its name leads out of the directory ('..')"
 
 
 def refusals(targets: Sequence[str]) -> dict[int, str]:
@@ -292,11 +341,14 @@ def refusals(targets: Sequence[str]) -> dict[int, str]:
     absolute ones, drives), our own folder, a target that comes twice, and a file whose name other targets need as a
     directory.
     """
-    directories = {parent for target in targets for parent in _parents(target)}
+    folders = {target[: target.rfind("/") + 1] for target in targets}
+    problems = {folder: _folder_problem(folder) for folder in folders}
+    directories = {parent for folder in folders for parent in _parents(folder)}
     seen: set[str] = set()
     refused = {}
     for index, target in enumerate(targets):
-        problem = _problem(target)
+        folder = target[: target.rfind("/") + 1]
+        problem = problems[folder] or _name_problem(target[len(folder) :], at_root=not folder)
         if problem is None and target in directories:
             problem = "other keys need this name as a directory"
         if problem is None and target in seen:
@@ -307,25 +359,35 @@ def refusals(targets: Sequence[str]) -> dict[int, str]:
     return refused
 
 
-def _parents(target: str) -> Iterator[str]:
-    end = target.rfind("/")
+def _parents(folder: str) -> Iterator[str]:
+    end = folder.rfind("/")
     while end > 0:
-        yield target[:end]
-        end = target.rfind("/", 0, end)
+        yield folder[:end]
+        end = folder.rfind("/", 0, end)
 
 
-def _problem(target: str) -> str | None:
-    parts = target.split("/")
+def _folder_problem(folder: str) -> str | None:
+    """Say why a path that ends in ``/``, or none, cannot be a folder of the directory."""
+    if not folder:
+        return None
+    parts = folder.split("/")[:-1]
     if ".." in parts:
-        return "its name leads out of the directory ('..')"
+        return _LEAVES
     if not parts[0]:
         return "its name is an absolute path"
-    if "" in parts or "." in parts:
+    return next((problem for part in parts if (problem := _name_problem(part, at_root=part is parts[0]))), None)
+
+
+def _name_problem(name: str, *, at_root: bool) -> str | None:
+    """Say why a component of a path cannot be the name of a file or folder."""
+    if name == "..":
+        return _LEAVES
+    if name in ("", "."):
         return "its name has an empty or '.' component, which no file can have"
-    if _DRIVE.match(parts[0]):
-        return "its name begins with a drive"
-    if "\0" in target:
+    if "\0" in name:
         return "its name holds a NUL character"
-    if parts[0].lower() == STATE_FOLDER:
+    if at_root and _DRIVE.match(name):
+        return "its name begins with a drive"
+    if at_root and name.lower() == STATE_FOLDER:
         return f"its name is in {STATE_FOLDER}/, where s3bids keeps its own records"
     return None

@@ -14,12 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The plan is made and transfers begin."""
+    """Transfers begin. What is planned so far; where a listing is long, :class:`Planned` tells of more."""
 
     #: Files to fetch.
     files: int
     #: Bytes to fetch.
     bytes: int
+    #: Whether that is all.
+    is_all: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """More is to be fetched than was told before; or less, where an object has become smaller meanwhile."""
+
+    files: int
+    bytes: int
+    #: Whether the plan is complete with this.
+    is_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class Ended:
     """All transfers have ended, or the run was interrupted."""
 
 
-Event = Started | Received | Finished | Ended
+Event = Started | Planned | Received | Finished | Ended
 
 
 def silent(event: Event) -> None:
@@ -62,10 +74,16 @@ class Bar:
         """Take in one event."""
         if isinstance(event, Started):
             self._files, self._done = event.files, 0
-            if not event.files:
+            if event.files:
+                self._open(event.bytes)
+        elif isinstance(event, Planned):
+            self._files += event.files
+            if self._bar is None and not event.files:
                 return
-            self._bar = self._make_bar(total=event.bytes, unit="B", unit_scale=True, unit_divisor=1024)
-            self._bar.set_postfix_str(f"0/{event.files} files", refresh=False)
+            if self._bar is None:
+                self._open(event.bytes)
+            else:
+                self._bar.total += event.bytes
         elif self._bar is None:
             return
         elif isinstance(event, Received):
@@ -76,6 +94,10 @@ class Bar:
         else:
             self._bar.close()
             self._bar = None
+
+    def _open(self, total: int) -> None:
+        self._bar = self._make_bar(total=total, unit="B", unit_scale=True, unit_divisor=1024)
+        self._bar.set_postfix_str(f"0/{self._files} files", refresh=False)
 
 
 def _auto_bar(**options: Any) -> Any:

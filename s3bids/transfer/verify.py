@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from ..errors import VerificationError
+from .etags import Check, etag_md5, matching_hash, part_count
 from .manifest import read_records
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from .manifest import Record
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _BLOCK_BYTES = 1024 * 1024
 
 
@@ -31,42 +31,6 @@ class Verify(StrEnum):
     SHA256 = "sha256"
 
 
-def etag_md5(etag: str | None) -> str | None:
-    """Give the MD5 that an ETag states, or None.
-
-    An ETag is the MD5 of the object only when it was uploaded in one part and is not encrypted with a key of KMS or of
-    the customer; one with ``-`` never is (S3 API, ``Object.ETag``).
-
-    >>> etag_md5("d41d8cd98f00b204e9800998ecf8427e"), etag_md5("d41d8cd98f00b204e9800998ecf8427e-2")
-    ('d41d8cd98f00b204e9800998ecf8427e', None)
-    """
-    if etag is None or _MD5.fullmatch(etag.lower()) is None:
-        return None
-    return etag.lower()
-
-
-class Hash(Protocol):
-    """The part of a hashlib object that is used here."""
-
-    def update(self, data: bytes, /) -> None:
-        """Take in more bytes."""
-
-    def hexdigest(self) -> str:
-        """Give the hash of all bytes so far."""
-        ...
-
-
-def hashes_for(etag: str | None, verify: Verify) -> dict[str, Hash]:
-    """Make the hash objects that a transfer needs: name -> hash."""
-    hashes: dict[str, Hash] = {}
-    if verify is not Verify.SIZE and etag_md5(etag) is not None:
-        # Not for security: a computer in FIPS mode refuses MD5 otherwise.
-        hashes["md5"] = hashlib.md5(usedforsecurity=False)
-    if verify is Verify.SHA256:
-        hashes["sha256"] = hashlib.sha256()
-    return hashes
-
-
 def file_hash(path: str | os.PathLike[str], name: str = "md5") -> str:
     """Hash a local file; `name` is ``md5`` or ``sha256``."""
     found = hashlib.new(name, usedforsecurity=False)
@@ -78,10 +42,11 @@ def file_hash(path: str | os.PathLike[str], name: str = "md5") -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """One file that is not what the manifest says."""
+    """One file that is not what the manifest says, or one object that is no longer what was downloaded."""
 
+    #: Path relative to the directory, with ``/``.
     target: str
-    #: ``missing``, ``size`` or ``content``.
+    #: ``missing``, ``size`` or ``content``; against the bucket also ``changed``, ``gone``, ``new`` or ``extra``.
     kind: str
     #: In words.
     detail: str
@@ -89,13 +54,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """The files of a directory against its manifest."""
+    """The files of a directory against its manifest, and against the bucket if that was asked for."""
 
     #: Files that the manifest lists.
     files: int
     #: Bytes that it says they have.
     bytes: int
     differences: tuple[Difference, ...]
+    #: Files whose content was to be compared, and of which no hash is known: their size is right.
+    unproven: int = 0
 
 
 def verify_directory(directory: str | os.PathLike[str], *, deep: bool = False) -> Verification:
@@ -106,7 +73,7 @@ def verify_directory(directory: str | os.PathLike[str], *, deep: bool = False) -
     directory
         Where a study was downloaded to.
     deep
-        Read every file and compare its hash, where the manifest has one; otherwise sizes are compared.
+        Read every file and compare its hash, where one is known; otherwise sizes are compared.
 
     Raises
     ------
@@ -114,22 +81,63 @@ def verify_directory(directory: str | os.PathLike[str], *, deep: bool = False) -
         If there is no manifest in the directory.
     """
     root = Path(directory)
-    records = read_records(root, required=True)
-    found = (_difference(root, record, deep=deep) for record in records.values())
-    differences = tuple(difference for difference in found if difference is not None)
-    return Verification(len(records), sum(record.size for record in records.values()), differences)
+    return verify_records(root, read_records(root, required=True), deep=deep)
 
 
-def _difference(root: Path, record: Record, *, deep: bool) -> Difference | None:
-    path = root / record.target
+def verify_records(directory: Path, records: dict[str, Record], *, deep: bool) -> Verification:
+    """Compare files with their records: target -> record; see :func:`verify_directory`."""
+    differences = []
+    unproven = 0
+    for record in records.values():
+        path = directory / record.target
+        found = _difference(path, record)
+        if found is None and deep:
+            found, is_proven = _content_difference(path, record)
+            unproven += not is_proven
+        if found is not None:
+            differences.append(found)
+    size = sum(record.size for record in records.values())
+    return Verification(len(records), size, tuple(differences), unproven)
+
+
+def _difference(path: Path, record: Record) -> Difference | None:
     if not path.is_file():
         return Difference(record.target, "missing", "the file is missing")
-    size = path.stat().st_size
-    if size != record.size:
-        return Difference(record.target, "size", f"the file has {size} bytes, downloaded were {record.size}")
-    if not deep:
+    return _size_difference(record, path.stat().st_size)
+
+
+def _size_difference(record: Record, size: int) -> Difference | None:
+    if size == record.size:
         return None
+    return Difference(record.target, "size", f"the file has {size} bytes, downloaded were {record.size}")
+
+
+def _content_difference(path: Path, record: Record) -> tuple[Difference | None, bool]:
+    """Compare a file's bytes by the best hash there is; also say whether there was one that tells."""
     name, expected = ("sha256", record.sha256) if record.sha256 else ("md5", record.md5)
-    if expected and file_hash(path, name) != expected:
-        return Difference(record.target, "content", f"the {name.upper()} of the file is not the one recorded")
-    return None
+    if expected:
+        if file_hash(path, name) == expected:
+            return None, True
+        return Difference(record.target, "content", f"the {name.upper()} of the file is not the one recorded"), True
+    if part_count(record.etag) is None:
+        return None, record.size == 0
+    try:
+        match = matching_hash(path, record.etag, record.size)
+    except VerificationError:
+        # It has changed since its size was looked at.
+        return _size_difference(record, path.stat().st_size), True
+    if match.check is Check.SIZE and record.check == Check.MD5_PARTS:
+        # The bytes that came did match, so it is not the part size that is unusual.
+        return Difference(record.target, "content", "the MD5s of the file's parts do not give the recorded ETag"), True
+    return None, match.check is not Check.SIZE
+
+
+__all__ = [
+    "Difference",
+    "Verification",
+    "Verify",
+    "etag_md5",
+    "file_hash",
+    "verify_directory",
+    "verify_records",
+]

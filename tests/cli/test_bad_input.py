@@ -166,6 +166,11 @@ def test_a_study_file_that_makes_no_sense(refused, work, content, parts):
         (["demo", ""], ["'[DIR]'", "it is empty"]),
         (["verify", "."], ["no manifest", "download the study there first"]),
         (["verify", "nowhere"], ["nowhere", "no manifest"]),
+        (["verify", "nowhere", "--remote"], ["nowhere", "no manifest"]),
+        (
+            ["download", "URL", "nowhere", "--retry-failed"],
+            ["nowhere", "no manifest", "download the study there first"],
+        ),
     ],
 )
 def test_a_command_line_that_makes_no_sense(refused, url, arguments, parts):

@@ -168,6 +168,59 @@ def test_what_failed_is_fetched_by_the_next_run_and_nothing_else(run, proxy):
     assert proxy.counts()["get"] == 3
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_only_what_failed_is_asked_for_again(run, proxy, work, as_json):
+    proxy.script(Fault("get", "*T1w.nii.gz", times=3, action=Answer(403, "AccessDenied")))
+    arguments = ("download", proxy.study, "out", "--endpoint-url", proxy.url)
+    run(*arguments, "--derivatives", "all", code=1)
+    (work / "out" / "README.md").unlink()
+    proxy.reset()
+    found = run(*arguments, "--retry-failed", "--no-progress", *(["--json"] if as_json else []), code=0)
+    assert proxy.counts()["get"] == 3
+    assert not (work / "out" / "README.md").exists()
+    if as_json:
+        assert (found.json["complete"], found.json["fetched"], found.json["skipped"]) == (True, 3, 0)
+    else:
+        assert "complete: 3 files that had failed in out, all of them checked\n" in found.out
+    assert found.err == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_where_nothing_failed_nothing_is_asked_for_again(run, proxy, as_json):
+    arguments = ("download", proxy.study, "out", "--endpoint-url", proxy.url)
+    run(*arguments, code=0)
+    proxy.reset()
+    found = run(*arguments, "--retry-failed", *(["--json"] if as_json else []), code=0)
+    assert (proxy.counts()["get"], proxy.counts()["head"]) == (0, 0)
+    if as_json:
+        assert (found.json["complete"], found.json["fetched"], found.json["failed"]) == (True, 0, 0)
+    else:
+        assert found.out == "nothing that was chosen has failed in out: there is nothing to fetch again\n"
+
+
+def test_what_failed_and_is_gone_fails_again(run, own, work):
+    (own / "sub-01" / "x.json").write_text("{}")
+    (work / "out" / "sub-01").mkdir(parents=True)
+    (work / "out" / "sub-01" / "anat").write_text("in the way")
+    run("download", f"file://{own}", "out", code=1)
+    gone = sorted(path.relative_to(own).as_posix() for path in (own / "sub-01" / "anat").iterdir())
+    for path in gone:
+        (own / path).unlink()
+    found = run("download", f"file://{own}", "out", "--retry-failed", "--json", code=1)
+    assert sorted(failure["target"] for failure in found.json["failed_files"]) == gone
+    assert all("no longer in the bucket" in failure["reason"] for failure in found.json["failed_files"])
+    dry = run("download", f"file://{own}", "out", "--retry-failed", "--dry-run", code=0)
+    assert dry.err.count("would fail: ds/sub-01/anat/") == len(gone)
+
+
+def test_a_choice_narrows_what_is_asked_for_again(run, proxy, work):
+    proxy.script(Fault("get", "*_dwi.bval", times=3, action=Answer(403, "AccessDenied")))
+    arguments = ("download", proxy.study, "out", "--endpoint-url", proxy.url)
+    run(*arguments, code=1)
+    run(*arguments, "--retry-failed", "--subjects", "02", code=0)
+    assert [path.name for path in (work / "out").rglob("*_dwi.bval")] == ["sub-02_dwi.bval"]
+
+
 def test_objects_that_are_not_public_fail_one_by_one(run, moto, bucket_name, work):
     client = moto.boto3_client()
     client.create_bucket(Bucket=bucket_name)

@@ -91,5 +91,5 @@ def test_a_key_that_cannot_be_a_file_is_named(run, moto, bucket_name):
     found = run("plan", *where, "--json", code=0)
     assert found.json["refused"] == 1
     assert found.json["refused_files"][0]["key"] == "ds/sub-1/../../escape.json"
-    assert "cannot be a file: ds/sub-1/../../escape.json: " in found.err
+    assert "would fail: ds/sub-1/../../escape.json: " in found.err
     assert run("download", *where, code=1).err.count("escape.json") == 1

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,10 @@ from s3bids.errors import (
 from s3bids.transfer import fetch as fetch_module
 from s3bids.transfer.manifest import STATE_FOLDER
 from s3bids.transfer.plan import Action, Wanted
-from s3bids.transfer.progress import Ended, Finished, Started
+from s3bids.transfer.progress import Ended, Finished, Planned, Started
 from s3bids.transfer.report import Status
 from s3bids.transfer.verify import Verify, verify_directory
+from s3bids.transfer.width import MOST
 
 DATA = b"0123456789abcdef"
 #: An ETag that says nothing of the bytes.
@@ -131,7 +133,6 @@ def test_a_body_that_is_always_short_is_named_with_both_sizes(make_storage, run)
 @pytest.mark.parametrize(
     "error",
     [
-        ObjectChangedError("cannot read ds/x: changed"),
         AccessDeniedError("cannot read ds/x: access denied"),
         ObjectNotFoundError("cannot read ds/x: missing"),
         StorageError("cannot read ds/x: refused"),
@@ -148,26 +149,57 @@ def test_an_error_that_stays_fails_at_once(make_storage, run, error):
     assert run.received == 0
 
 
-def test_an_object_that_changed_since_the_listing_is_not_taken(make_storage, run):
+NEW = b"0123456789ABCDEF and more"
+
+
+def becomes(storage, data):
+    storage.objects["ds/x"], storage.etags["ds/x"] = data, hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def test_an_object_that_changed_since_the_listing_is_taken_as_it_is_now(make_storage, run):
     storage = one(make_storage)
     wanted = storage.wanted()
-    storage.objects["ds/x"], storage.etags["ds/x"] = b"0123456789ABCDEF", "new"
-    [failure] = run.download(storage, wanted=wanted).failed_files
-    assert "changed" in failure.reason
-    assert failure.attempts == 1
-    assert run.files() == {}
+    becomes(storage, NEW)
+    report = run.download(storage, wanted=wanted)
+    assert (report.fetched, report.failed, report.bytes) == (1, 0, len(NEW))
+    assert run.files() == {"x": NEW}
+    assert (run.records["x"].etag, run.records["x"].size) == (storage.etags["ds/x"], len(NEW))
+    assert run.received == run.planned == len(NEW), "a bar ends at its end"
+    assert run.download(storage).skipped == 1
 
 
-def test_an_object_that_changes_between_two_attempts_is_not_taken(make_storage, run):
+def test_an_object_that_changes_between_two_attempts_is_never_a_mixture(make_storage, run):
     storage = one(make_storage)
 
     def change():
-        storage.objects["ds/x"], storage.etags["ds/x"] = b"0123456789ABCDEF", "new"
+        becomes(storage, NEW)
         raise StorageConnectionError("reset")
 
     storage.calls("ds/x", change, after=8)
     result = only(run.transfers(storage, storage.transfers()))
-    assert (result.status, result.attempts) == (Status.FAILED, 2)
+    assert (result.status, result.attempts) == (Status.FETCHED, 3)
+    assert run.files() == {"x": NEW}
+
+
+def test_an_object_that_changes_all_the_time_is_given_up_after_one_new_beginning(make_storage, run):
+    storage = one(make_storage)
+    storage.fails("ds/x", ObjectChangedError("cannot read ds/x: changed"), times=2)
+    [failure] = run.download(storage).failed_files
+    assert (failure.reason, failure.attempts) == ("cannot read ds/x: changed", 2)
+    assert run.files() == {}
+
+
+def test_an_object_that_changed_and_is_gone_then_fails_by_that(make_storage, run):
+    storage = one(make_storage)
+    transfers = storage.transfers()
+
+    def vanish():
+        del storage.objects["ds/x"]
+        raise ObjectChangedError("changed")
+
+    storage.calls("ds/x", vanish)
+    result = only(run.transfers(storage, transfers))
+    assert "there is no such object" in result.reason
     assert run.files() == {}
 
 
@@ -188,7 +220,6 @@ def test_one_bad_object_never_stops_the_rest(make_storage, run):
     storage = make_storage(100)
     errors = (
         AccessDeniedError("denied"),
-        ObjectChangedError("changed"),
         RuntimeError("a fault of ours"),
         ObjectNotFoundError("missing"),
     )
@@ -236,6 +267,48 @@ def test_a_listing_that_breaks_off_ends_the_run_with_its_error(make_storage, run
             done.append(result.target)
     assert set(done) <= set(run.files()) <= {"000", "001"}
     assert set(run.records) == set(run.files())
+
+
+@pytest.mark.parametrize("error", [StorageConnectionError("refused"), StorageUnavailableError("slow down")])
+def test_a_dead_server_ends_a_run_of_any_size(make_storage, run, error):
+    """Within the patience; then what is left is not even asked for: each request might take a minute."""
+    run.sleeping_takes_time = True
+    storage = make_storage(3000)
+    storage.refuses = lambda key: error
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (0, 3000)
+    assert len(storage.gets) < 500
+    asked = [failure for failure in report.failed_files if failure.attempts]
+    assert len(asked) < 300
+    assert {failure.reason for failure in asked} == {str(error)}
+    spared = {failure.reason for failure in report.failed_files if not failure.attempts}
+    assert spared == {"not asked for, since the server has served nobody for 120 s; check the network and run again"}
+    assert 120.0 <= run.clock < 600.0
+    assert run.files() == {}
+    storage.refuses = lambda key: None
+    assert run.download(storage).fetched == 3000
+
+
+def test_an_outage_of_a_minute_fails_nobody(make_storage, run):
+    run.sleeping_takes_time = True
+    storage = make_storage(300)
+    storage.refuses = lambda key: StorageUnavailableError("down") if 1.0 < run.clock < 61.0 else None
+    storage.calls("ds/100", lambda: run.sleep(1.0))
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (300, 0)
+    assert run.clock > 61.0
+    assert run.files() == contents(storage)
+
+
+def test_bytes_that_come_in_vain_show_that_the_server_serves(make_storage, run):
+    """So the object has its few attempts, and the others are asked for."""
+    run.sleeping_takes_time = True
+    storage = make_storage(10)
+    storage.fails("ds/004", StorageConnectionError("reset"), after=8, times=5)
+    report = run.download(storage)
+    assert (report.fetched, report.failed) == (9, 1)
+    assert report.failed_files[0].attempts == 5
+    assert run.clock < 10.0
 
 
 # Progress
@@ -423,15 +496,15 @@ def test_files_that_others_brought_are_adopted(make_storage, run):
 
 def test_a_file_that_is_changed_the_moment_it_is_there_is_not_taken_for_ours(make_storage, run, monkeypatch):
     storage = one(make_storage)
-    real = fetch_module._take_name
+    real = fetch_module.take_name
 
     def and_somebody_writes(part, target, transfer):
         real(part, target, transfer)
-        target.write_bytes(b"X" * len(DATA))
+        Path(target).write_bytes(b"X" * len(DATA))
         os.utime(target, ns=(1, 1))
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetch_module, "_take_name", and_somebody_writes)
+        patch.setattr(fetch_module, "take_name", and_somebody_writes)
         run.download(storage)
     report = run.download(storage)
     assert (report.conflicts, report.skipped) == (1, 0)
@@ -459,9 +532,13 @@ def test_a_file_that_is_changed_after_the_plan_is_not_adopted(make_storage, run)
     path = run.directory / "x"
     path.write_bytes(DATA)
 
+    calls = []
+
     def clock():
-        path.write_bytes(b"X" * len(DATA))
-        os.utime(path, ns=(1, 1))
+        calls.append(None)
+        if len(calls) > 1:  # the first names the run, before the plan; the second is for the record
+            path.write_bytes(b"X" * len(DATA))
+            os.utime(path, ns=(1, 1))
         return 1.0
 
     assert run.download(storage, now=clock).skipped == 1
@@ -604,21 +681,21 @@ def release_when_space_is_gone(run):
 def test_a_full_disk_ends_the_run_and_lists_what_was_not_tried(
     make_storage, run, disk, release_when_space_is_gone, number
 ):
-    storage = make_storage(60)
+    storage = make_storage(400)
     emit, wait = release_when_space_is_gone
     for key in sorted(storage.objects)[1:]:
         storage.calls(key, wait)
     disk.left, disk.error = 10, OSError(number, os.strerror(number))
     report = run.download(storage, emit=emit)
     assert report.no_space
-    assert (report.fetched, report.failed) == (0, 60)
+    assert (report.fetched, report.failed) == (0, 400)
     tried = [failure for failure in report.failed_files if failure.attempts]
     spared = [failure for failure in report.failed_files if not failure.attempts]
     assert {failure.attempts for failure in tried} == {1}, "a full disk does not pass by asking again"
     assert all("no space or quota is left" in failure.reason for failure in tried)
     assert {failure.reason for failure in spared} == {"not tried, since no space was left; free some and run again"}
     # One for each thread, and the one that the first thread took before it was told.
-    assert len(tried) <= 17
+    assert len(tried) <= MOST + 1
     assert sorted(failure.key for failure in report.failed_files) == sorted(storage.objects)
     assert run.received == 0
     assert run.files() == {}
@@ -654,14 +731,14 @@ def test_a_disk_too_full_for_the_manifest_is_no_other_error(make_storage, run, d
 
 def test_another_error_of_the_disk_fails_alone(make_storage, run, monkeypatch):
     storage = make_storage(5)
-    real = fetch_module._take_name
+    real = fetch_module.take_name
 
     def broken(part, target, transfer):
-        if target.name == "003":
+        if target.endswith("/003"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(part, target, transfer)
 
-    monkeypatch.setattr(fetch_module, "_take_name", broken)
+    monkeypatch.setattr(fetch_module, "take_name", broken)
     report = run.download(storage)
     assert (report.fetched, report.failed, report.no_space) == (4, 1, False)
     assert "Input/output error" in report.failed_files[0].reason
@@ -803,5 +880,5 @@ def test_an_empty_plan_is_a_run_too(make_storage, run):
     storage = make_storage({"ds/x": b""})
     report = run.download(storage, wanted=Wanted([], [], [], [], []))
     assert (report.fetched, report.failed) == (0, 0)
-    assert run.events == [Started(0, 0), Ended()]
+    assert run.events == [Started(0, 0), Planned(0, 0, is_all=True), Ended()]
     assert list(run.directory.iterdir()) == []

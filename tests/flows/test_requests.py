@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import pytest
 
 from s3bids import HBNSite, S3BIDSStudy
+from s3bids.storage import LocalFSParams, LocalStorage
 
 PAGE = 1000
 
@@ -125,7 +127,7 @@ def test_a_site_lists_its_derivatives_only_when_they_are_read(site, proxy):
 @pytest.mark.parametrize(
     ("options", "prefixes"),
     [
-        ({"include_modality_agnostic": False}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
+        ({"include_modality_agnostic": False}, ["ds/sub-1/", "ds/sub-10/"]),
         ({}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
         ({"suffix": ".nii.gz"}, ["ds/", "ds/sub-1/", "ds/sub-10/"]),
         ({"include_modality_agnostic": "all"}, ["ds/", "ds/code/", "ds/sub-1/", "ds/sub-10/"]),
@@ -161,8 +163,57 @@ def test_a_download_of_everything_takes_one_flat_listing(counted, proxy, out):
     study = counted.study()
     proxy.reset()
     assert study.download(out, "all", pbar=False).fetched == 1201
-    # One listing of the root tells that there are no derivatives, two pages hold the 1,201 keys.
-    nothing_but(proxy, list=3, get=1201)
+    # Two pages hold the 1,201 keys; the listing of the root at the construction told that there are no derivatives.
+    nothing_but(proxy, list=2, get=1201)
+
+
+def test_all_subjects_beside_unwanted_directories_take_one_flat_listing(counted, proxy, out):
+    """It begins at the first subject and is left behind the last: other directories may hold millions of files."""
+    counted.put({f"ds/sub-{s:02}/anat/{n}": "x" for s in range(60) for n in range(20)})
+    counted.put({f"ds/derivatives/afq/sub-{s:02}/{n}": "x" for s in range(60) for n in range(40)})
+    counted.put({f"ds/task-{n:04}_bold.json": "x" for n in range(2200)})
+    counted.put({"ds/README": "x", "ds/sub-00_notes.txt": "x"})
+    study = counted.study()
+    proxy.reset()
+    assert study.download(out, False, pbar=False).fetched == 1200
+    assert len(listed(proxy)) == 2
+    assert sorted(path.name for path in out.iterdir()) == [".s3bids", *(f"sub-{s:02}" for s in range(60))]
+
+
+def test_a_file_that_is_new_at_the_root_comes_with_everything(counted, proxy, out):
+    counted.put({"ds/sub-1/x": "x", "ds/sub-2/x": "x"})
+    study = counted.study()
+    counted.put({"ds/README": "new", "ds/sub-3/x": "was not chosen"})
+    report = study.download(out, "all", pbar=False)
+    assert sorted(report.plan.wanted.targets) == ["README", "sub-1/x", "sub-2/x"]
+
+
+class WaitingStorage(LocalStorage):
+    """A storage whose listing goes on only when a file has been asked for."""
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.has_read = threading.Event()
+
+    def list(self, prefix="", **options):
+        for number, entry in enumerate(super().list(prefix, **options)):
+            if number == 2 * PAGE:
+                assert self.has_read.wait(30)
+            yield entry
+
+    def stream(self, key, *args, **options):
+        self.has_read.set()
+        return super().stream(key, *args, **options)
+
+
+def test_the_first_file_comes_before_the_last_page(tmp_path, out):
+    for number in range(2 * PAGE + 10):
+        path = tmp_path / "bucket" / "ds" / f"sub-{number // 100:02}" / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    storage = WaitingStorage(LocalFSParams(True, tmp_path, "me", "bucket"))
+    study = S3BIDSStudy("ds", "bucket", "ds", subjects="all", storage=storage)
+    assert study.download(out, "all", pbar=False).fetched == 2 * PAGE + 10
 
 
 @pytest.mark.parametrize("files", [999, 1000, 1001])

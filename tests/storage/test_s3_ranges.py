@@ -43,14 +43,14 @@ def test_each_range_is_one_request_from_the_first_on(filled):
 
 def test_the_first_answer_shows_which_client_will_do(filled, server, request):
     _, storage = filled
-    assert storage._clients.answers_206 is None
+    assert storage._clients.ranges_need_boto3 is None
     storage.read("ds/x", 1, 2)
     # rclone answers a range with 200, which obstore does not take.
-    assert storage._clients.answers_206 is ("moto" in request.node.callspec.id)
+    assert storage._clients.ranges_need_boto3 is ("rclone" in request.node.callspec.id)
 
 
 def test_aws_needs_no_first_answer():
-    assert S3Storage(S3Params("bucket", None, anon=True))._clients.answers_206 is True
+    assert S3Storage(S3Params("bucket", None, anon=True))._clients.ranges_need_boto3 is False
 
 
 def test_a_range_behind_the_end_asks_for_the_size(filled):

@@ -81,7 +81,7 @@ def test_taking_rows_keeps_their_order():
 def test_joining_keeps_one_of_each_object():
     one = catalog_of([ObjectInfo("b", 1), ObjectInfo("c", 2, "x", MOMENT)], "", Layout.NESTED)
     other = catalog_of([ObjectInfo("c", 2, "x", MOMENT), ObjectInfo("a", 3)], "", Layout.NESTED)
-    both = joined(one, other)
+    both = joined([one, other], "", Layout.NESTED)
     assert list(both.keys) == ["a", "b", "c"]
     assert list(both.sizes) == [3, 1, 2]
     assert both.row(2).last_modified == MOMENT

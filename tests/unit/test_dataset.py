@@ -47,9 +47,9 @@ class Watched(LocalStorage):
         super().__init__(params)
         self.listed = []
 
-    def list(self, prefix="", *, literal=False):
-        self.listed.append(prefix)
-        return super().list(prefix, literal=literal)
+    def list(self, prefix="", *, literal=False, after=""):
+        self.listed.append(f"{prefix} after {after}" if after else prefix)
+        return super().list(prefix, literal=literal, after=after)
 
     def children(self, prefix="", delimiter="/"):
         self.listed.append(f"{prefix} (one level)")
@@ -222,7 +222,7 @@ def test_all_of_a_data_set_is_one_listing(nested):
     root = nested.root()
     nested.storage.listed.clear()
     nested.catalog(Selection(("sub-10", "sub-1"), ("*",), ALL, ALL), root)
-    assert nested.storage.listed == ["ds/"]
+    assert nested.storage.listed == ["ds"]
 
 
 @pytest.mark.parametrize("layout", [Layout.NESTED, Layout.SUBJECT_FIRST])

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from s3bids.errors import DestinationError
-from s3bids.storage.files import part_name
+from s3bids.storage.files import free_part_name, part_name
 from s3bids.transfer.destination import FileState, check_directory, remove_abandoned, scan
 from s3bids.transfer.manifest import ManifestWriter, Record
+from s3bids.transfer.partial import Version, trailer
 
 
 def never(index, file, record):
@@ -23,7 +25,7 @@ def always(index, file, record):
 @pytest.fixture
 def dead_part():
     """The name of an unfinished file whose process has ended."""
-    code = "from s3bids.storage.files import part_name; print(part_name())"
+    code = "from s3bids.storage.files import free_part_name, part_name; print(part_name())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -117,10 +119,48 @@ def test_unfinished_files_of_the_dead_are_noted_and_those_of_the_living_are_not(
     own = write(tmp_path / "a" / "own.part")
     elsewhere = write(tmp_path / "unasked" / dead_part)
     found = scan(tmp_path, ["x", "a/x", "a/y"], never)
-    assert sorted(found.abandoned) == sorted(dead)
+    assert sorted(found.abandoned) == sorted(map(str, dead))
     remove_abandoned(found.abandoned)
     remove_abandoned(found.abandoned)
     assert [path.exists() for path in (*dead, living, own, elsewhere)] == [False, False, True, True, True]
+
+
+def leave(folder, name, there, *, key="ds/x", size=25):
+    """Leave an unfinished file of an object of 25 bytes, which says so."""
+    version = Version("s3://bucket", key, size, None)
+    return write(folder / name, bytes(size) + trailer(version, 10, there))
+
+
+def test_of_the_unfinished_files_of_one_object_the_fullest_is_gone_on_with(tmp_path):
+    names = [free_part_name() for _ in range(5)]
+    paths = [
+        leave(tmp_path, name, there) for name, there in zip(names, (b"\1\0\0", b"\1\1\0", b"\1\0\1"), strict=False)
+    ]
+    other = leave(tmp_path / "a", names[3], b"\0\0\1", key="ds/y")
+    empty = leave(tmp_path, names[4], b"\0\0\0", key="ds/z")
+    found = scan(tmp_path, ["x", "a/y"], never)
+    assert sorted(partial.path for partial in found.partials) == sorted(map(str, (paths[1], other)))
+    assert sorted(found.abandoned) == sorted(map(str, (paths[0], paths[2], empty)))
+
+
+def test_what_lies_under_the_name_of_an_unfinished_file_does_not_stop_a_scan(tmp_path):
+    """Nobody knows who put it there."""
+    hostile = json.dumps({"location": ["s3://bucket"], "key": {}, "size": 0, "etag": [], "piece_bytes": 1}).encode()
+    write(tmp_path / free_part_name(), hostile + len(hostile).to_bytes(4, "big") + b"s3bids-1")
+    write(tmp_path / free_part_name(), b"\xff" * 100)
+    (tmp_path / free_part_name()).mkdir()
+    (tmp_path / free_part_name()).symlink_to("nowhere")
+    found = scan(tmp_path, ["x"], never)
+    assert len(found.abandoned) == 4
+    assert found.partials == ()
+    remove_abandoned(found.abandoned)
+    assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
+
+
+def test_an_unfinished_file_that_a_living_process_writes_is_nobody_elses(tmp_path):
+    leave(tmp_path, part_name(), b"\1\1\1")
+    found = scan(tmp_path, ["x"], never)
+    assert (found.partials, found.abandoned) == ((), ())
 
 
 def test_a_directory_is_made_where_it_can_be(tmp_path):

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from s3bids.storage import LocalFSParams, LocalStorage
 from s3bids.transfer import parallel
-from s3bids.transfer.fetch import Settings
+from s3bids.transfer.engine import Part
+from s3bids.transfer.outcome import Settings
 from s3bids.transfer.parallel import cut_into_tasks, run, worker_count
 from s3bids.transfer.plan import Action, Transfer
-from s3bids.transfer.progress import Finished, Received
+from s3bids.transfer.progress import Finished, Planned, Received
 from s3bids.transfer.report import Status
 
 MIB = 1024 * 1024
@@ -82,8 +83,8 @@ def test_the_work_is_the_same_however_it_is_spread(storage, tmp_path, monkeypatc
     events = []
     directory = tmp_path / "copy"
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        transfers = transfers_of(range(5))
-        results = list(run(storage, transfers, Settings(directory), events.append, n_jobs=n_jobs))
+        parts = [Part(transfers_of(range(5)), Planned(5, 10))]
+        results = list(run(storage, parts, Settings(directory), events.append, n_jobs=n_jobs))
     assert sorted((result.key, result.status, result.bytes) for result in results) == [
         (f"k{number}", Status.FETCHED, number) for number in range(5)
     ]

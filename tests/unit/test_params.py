@@ -10,6 +10,7 @@ from s3bids.storage.params import (
     S3Params,
     get_default_params,
     is_local_emulation,
+    location_params,
     study_params,
     url_params,
 )
@@ -245,3 +246,35 @@ def test_parameters_that_make_no_sense_are_refused(kind, values, error):
 def test_parameters_pickle_with_their_secrets():
     params = S3Params("b", aws_access_key_id="x", aws_secret_access_key="y")
     assert pickle.loads(pickle.dumps(params)) == params
+
+
+@pytest.mark.parametrize(
+    ("location", "root", "bucket"),
+    [
+        ("file:///data/b", "/data", "b"),
+        ("file:///a/b/c d", "/a/b", "c d"),
+        ("file:///b", "/", "b"),
+        ("file:///a%20b/c%2fd#x", "/a%20b", "c%2fd#x"),
+    ],
+)
+def test_the_location_of_a_local_bucket_is_a_plain_path(location, root, bucket):
+    assert location_params(location) == LocalFSParams(
+        use_local_fs=True, root_dir=root, user=DEFAULT_USER, bucket_name=bucket
+    )
+
+
+def test_the_location_of_a_bucket_on_s3_goes_with_what_else_was_said(environment):
+    environment(**KEYS)
+    assert location_params("s3://b") == S3Params("b", anon=True)
+    assert location_params("s3://b", anon=False).aws_access_key_id == "key"
+    chosen = location_params("s3://b", endpoint_url="http://e", region="q", request_payer=True)
+    assert (chosen.endpoint_url, chosen.region_name, chosen.request_payer) == ("http://e", "q", True)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["", "b", "s3://", "s3://b/", "s3://b/x", "file://b", "file:///", "file:///a/", "file:///a/..", "ftp://b"],
+)
+def test_a_location_of_another_kind_is_refused(location):
+    with pytest.raises(ConfigError, match="neither s3://bucket nor file:///root/bucket"):
+        location_params(location)

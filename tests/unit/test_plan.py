@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from s3bids.transfer.destination import Destination, FileState
 from s3bids.transfer.manifest import Record
+from s3bids.transfer.partial import Partial, Version
 from s3bids.transfer.plan import (
     FETCHING,
     Action,
@@ -19,6 +20,8 @@ from s3bids.transfer.plan import (
     Wanted,
     decide,
     is_untouched,
+    joined,
+    joined_wanted,
     make_plan,
     needs_hash,
     refusals,
@@ -135,14 +138,14 @@ def test_without_etag_and_time_nothing_is_taken_on_trust():
 
 @pytest.mark.parametrize("elsewhere", [{"location": "s3://other"}, {"key": "other/x"}])
 def test_a_file_from_elsewhere_is_somebodys_own(elsewhere):
-    record = replace(OLD_OURS, **elsewhere)
+    record = OLD_OURS._replace(**elsewhere)
     assert decide(OBJECT_SOURCE, file_of(OTHER), record, overwrite=False)[0] is Action.CONFLICT
 
 
 @pytest.mark.parametrize("elsewhere", [{"location": "s3://mirror"}, {"key": "moved/x"}])
 def test_a_study_that_moved_is_not_fetched_again(elsewhere):
     """The same bytes under another address: the MD5 shows it, so it must be asked for."""
-    record = replace(OURS, **elsewhere)
+    record = OURS._replace(**elsewhere)
     file = file_of(OBJECT, hashed=False)
     assert needs_hash(OBJECT_SOURCE, file, record, trust_size=False)
     assert decide(OBJECT_SOURCE, replace(file, md5=md5(OBJECT)), record, overwrite=False)[0] is Action.KEEP
@@ -295,7 +298,7 @@ def test_without_a_conflict_the_run_ends_with_the_objects_bytes():
         ("ds/sub-01/../../../evil", "leads out"),
         ("a/..", "leads out"),
         ("/etc/passwd", "absolute"),
-        ("", "absolute"),
+        ("", "empty"),
         ("a//b", "empty"),
         ("a/", "empty"),
         ("./a", "'.'"),
@@ -410,9 +413,9 @@ def test_kept_files_that_the_manifest_does_not_know_so_are_adopted():
     record = Record("known", HERE, "ds/known", 3, md5(b"xxx"), 5.0, NOW, "md5", md5(b"xxx"))
     records = {
         "known": record,
-        "touched": replace(record, key="ds/touched"),
-        "moved": replace(record, key="ds/moved", location="s3://mirror"),
-        "unchecked": replace(record, key="ds/unchecked", check="size", md5=None),
+        "touched": record._replace(key="ds/touched"),
+        "moved": record._replace(key="ds/moved", location="s3://mirror"),
+        "unchecked": record._replace(key="ds/unchecked", check="size", md5=None),
     }
     files = {name: file_of(b"xxx") for name in wanted.targets} | {
         "known": file_of(b"xxx", hashed=False),
@@ -440,3 +443,96 @@ def test_an_empty_plan():
 def test_a_plan_pickles():
     plan = plan_of(wanted_of(a=3))
     assert list(pickle.loads(pickle.dumps(plan))) == list(plan)
+
+
+# Unfinished files of earlier runs
+
+
+def partial_of(wanted, name, **changes):
+    index = wanted.targets.index(name)
+    return Partial(f"/dir/{name}.part", wanted.version(HERE, index)._replace(**changes), 2, b"\1\0")
+
+
+def with_partials(wanted, *partials, files=None, records=None, **options):
+    return make_plan(HERE, wanted, Destination(files or {}, records or {}, (), partials), **options)
+
+
+def test_a_row_goes_on_with_the_unfinished_file_of_its_version():
+    wanted = wanted_of(a=3, b=4, c=5)
+    left = partial_of(wanted, "b")
+    plan = with_partials(wanted, left)
+    assert [row.partial for row in plan] == [None, left, None]
+    assert plan.partials == {1: left}
+    assert [row.partial for row in plan.rows(*FETCHING)] == [None, left, None]
+    assert plan.bytes_to_fetch == 12, "what is there already is told as received"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"etag": md5(b"other")}, {"etag": None}, {"size": 5}, {"key": "ds/z"}, {"location": "s3://mirror"}],
+    ids=str,
+)
+def test_an_unfinished_file_of_anything_else_is_not_gone_on_with(changes):
+    wanted = wanted_of(b=4)
+    assert with_partials(wanted, partial_of(wanted, "b", **changes)).partials == {}
+
+
+def test_only_rows_that_begin_from_nothing_go_on_with_one():
+    wanted = wanted_of(kept=3, conflict=4, beginning=5, older=6)
+    files = {
+        "kept": file_of(b"xxx"),
+        "conflict": FileState(9, NOW),
+        "beginning": FileState(2, NOW),
+        "older": FileState(8, NOW),
+    }
+    records = {"older": Record("older", HERE, "ds/older", 8, "0" * 32, 5.0, NOW, "md5", None)}
+    left = [partial_of(wanted, name) for name in wanted.targets]
+    plan = with_partials(wanted, *left, files=files, records=records)
+    assert plan.actions == [Action.KEEP, Action.CONFLICT, Action.COMPLETE, Action.REPLACE]
+    assert plan.partials == {3: left[3]}
+    overwriting = with_partials(wanted, *left, files=files, records=records, overwrite=True)
+    assert overwriting.partials == {1: left[1], 2: left[2], 3: left[3]}
+
+
+# Plans of the parts of one listing
+
+
+@given(sizes=st.lists(st.lists(st.integers(0, 5), max_size=5), max_size=5))
+def test_joined_plans_are_the_plan_of_all(sizes):
+    names = [[f"f{part}-{number}" for number in range(len(found))] for part, found in enumerate(sizes)]
+    parts = [wanted_of(**dict(zip(found, size, strict=True))) for found, size in zip(names, sizes, strict=True)]
+    files, left = {}, []
+    for part in parts:
+        for index, target in enumerate(part.targets):
+            # Each kind of row, by its number and size.
+            if (index + part.sizes[index]) % 3 == 1:
+                files[target] = file_of(b"x" * part.sizes[index])
+            elif (index + part.sizes[index]) % 3 == 2:
+                files[target] = FileState(9, NOW)
+            else:
+                left.append(partial_of(part, target))
+    whole = joined([with_partials(part, *left, files=files) for part in parts])
+    at_once = with_partials(joined_wanted(parts), *left, files=files)
+    assert list(whole) == list(at_once)
+    assert (whole.adopted, whole.notes, whole.partials) == (at_once.adopted, at_once.notes, at_once.partials)
+    assert whole.count(*Action) == sum(map(len, sizes))
+    assert whole.location == (HERE if parts else "")
+
+
+def test_one_plan_is_joined_as_it_is():
+    plan = plan_of(wanted_of(a=3))
+    assert joined([plan]) is plan
+
+
+def test_joined_plans_leave_their_parts_as_they_were():
+    wanted = wanted_of(a=3, b=4)
+    plans = [with_partials(wanted, partial_of(wanted, "b"), files={"a": FileState(9, NOW)}) for _ in range(2)]
+    whole = joined(plans)
+    assert list(whole.partials) == [1, 3]
+    assert list(whole.notes) == [0, 2]
+    assert [list(plan.partials) for plan in plans] == [[1], [1]]
+
+
+def test_a_version_is_all_that_tells_objects_apart():
+    wanted = wanted_of(a=3)
+    assert wanted.version(HERE, 0) == Version(HERE, "ds/a", 3, md5(b"xxx"))

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from s3bids import errors
-from s3bids.transfer.retry import PASSING, Retry
+from s3bids.transfer.retry import IN_VAIN, PASSING, Health, Retry
 
 #: Error -> whether asking again may help.
 PASSES = {
@@ -16,6 +16,7 @@ PASSES = {
     errors.BucketNotFoundError: False,
     errors.AccessDeniedError: False,
     errors.ObjectChangedError: False,
+    errors.RangeNotServedError: False,
     errors.KeyRefusedError: False,
     errors.KeyClashError: False,
     errors.DestinationError: False,
@@ -68,4 +69,159 @@ def test_a_copy_in_another_process_draws_numbers_of_its_own():
 
 def test_the_defaults():
     retry = Retry()
-    assert (retry.attempts, retry.first_s, retry.longest_s) == (5, 0.2, 10.0)
+    assert (retry.attempts, retry.busy_attempts, retry.patience_s) == (5, 10, 120.0)
+    assert (retry.first_s, retry.longest_s) == (0.2, 10.0)
+
+
+# What the transfers of one process know of the server
+
+LOST = errors.StorageConnectionError("reset")
+BUSY = errors.StorageUnavailableError("slow down")
+KEY = "ds/x"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def health(clock):
+    clock.now = 1000.0
+    found = Health(Retry(now=clock))
+    clock.now = 1001.0
+    return found
+
+
+def attempts_until_given_up(health, clock, error, *, seconds=1.0, served=False, most=1000):
+    """Ask again and again, each attempt taking some seconds; give the number of attempts and the seconds it took."""
+    begun = clock.now
+    failing_since = None
+    for attempt in range(1, most):
+        clock.now += seconds
+        if served:
+            health.good()
+        failing_since = failing_since or clock.now
+        if health.gives_up(KEY, error, attempt, failing_since):
+            return attempt, clock.now - begun
+    return None
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(LOST, 5), (BUSY, 10), (errors.VerificationError("MD5"), 5)])
+def test_while_others_are_served_an_object_has_its_attempts(health, clock, error, attempts):
+    assert attempts_until_given_up(health, clock, error, served=True) == (attempts, float(attempts))
+
+
+@pytest.mark.parametrize("error", [LOST, BUSY])
+@pytest.mark.parametrize(("seconds", "attempts"), [(1.0, 121), (0.01, 12_001), (60.0, 3), (500.0, 2)])
+def test_a_server_that_serves_nobody_is_waited_for(health, clock, error, seconds, attempts):
+    """However long each attempt takes: one of a server that never answers takes a minute."""
+    found, took = attempts_until_given_up(health, clock, error, seconds=seconds, most=20_000)
+    assert found == pytest.approx(attempts, abs=1)
+    assert took == pytest.approx(attempts * seconds, abs=1.0)
+
+
+def test_an_outage_shorter_than_the_patience_fails_nobody(health, clock):
+    begun = clock.now
+    for attempt in range(1, 60):
+        clock.now += 2.0
+        assert not health.gives_up(KEY, LOST, attempt, begun)
+    health.good()
+    assert health.lost() is None
+
+
+def ask_others_in_vain(health, clock, number=IN_VAIN - 1):
+    """Ask for others once each, after one object was given up."""
+    attempts_until_given_up(health, clock, LOST)
+    for other in range(number):
+        assert health.lost() is None
+        clock.now += 1.0
+        assert health.gives_up(f"ds/{other}", LOST, 1, clock.now), "an attempt is all they have"
+
+
+def test_when_some_objects_were_asked_for_in_vain_no_further_one_is(health, clock):
+    ask_others_in_vain(health, clock)
+    error = health.lost()
+    assert isinstance(error, errors.StorageConnectionError)
+    assert "not asked for" in str(error)
+    assert "120 s" in str(error)
+
+
+def test_the_pieces_of_one_object_are_one_object(health, clock):
+    """While threads wait for those, nobody may have asked for anything else."""
+    attempts_until_given_up(health, clock, LOST)
+    assert all(health.gives_up(KEY, LOST, 1, clock.now) for _ in range(1000))
+    assert health.lost() is None
+
+
+def test_a_server_that_comes_back_is_asked_again(health, clock):
+    ask_others_in_vain(health, clock)
+    clock.now += 1.0
+    health.good()
+    assert health.lost() is None
+    assert attempts_until_given_up(health, clock, LOST, served=True) == (5, 5.0)
+    ask_others_in_vain(health, clock, IN_VAIN - 2)
+    assert health.lost() is None, "those of before do not count"
+
+
+def test_when_nobody_has_asked_for_long_it_is_worth_asking_again(health, clock):
+    ask_others_in_vain(health, clock)
+    clock.now += 120.0
+    assert health.lost() is not None
+    clock.now += 1.0
+    assert health.lost() is None
+    assert health.gives_up("ds/another", LOST, 1, clock.now), "once"
+    assert health.lost() is not None
+
+
+@pytest.mark.parametrize("idle", [0.0, 1.0, 121.0, 10_000.0])
+def test_time_in_which_nobody_asked_counts_for_nothing(health, clock, idle):
+    """Such as that of a plan for which many files must be hashed."""
+    clock.now += idle
+    assert not health.gives_up(KEY, LOST, 1, clock.now)
+    assert attempts_until_given_up(health, clock, LOST)[0] == pytest.approx(120, abs=1)
+
+
+def test_an_object_that_alone_is_not_served_does_not_make_the_server_dead(health, clock):
+    """It fails for hours, in which all others come."""
+    for _ in range(100):
+        begun = clock.now
+        for attempt in (1, 2, 3, 4):
+            clock.now += 10.0
+            assert not health.gives_up(KEY, LOST, attempt, begun)
+            health.good()
+        assert health.gives_up(KEY, LOST, 5, begun)
+        assert health.lost() is None
+        health.good()
+
+
+def test_an_outage_is_waited_for_by_those_it_caught_on_their_way(health, clock):
+    """Others were served while their first attempts were under way, which says nothing of the time after."""
+    clock.now += 5.0
+    health.good()
+    clock.now += 1.0
+    failed = clock.now
+    for attempt in range(1, 30):
+        assert not health.gives_up(KEY, BUSY, attempt, failed)
+        clock.now += 3.0
+
+
+def test_failures_of_before_the_last_good_answer_are_forgotten(health, clock):
+    begun = clock.now
+    clock.now += 100.0
+    health.gives_up(KEY, LOST, 1, begun)
+    health.good()
+    clock.now += 100.0
+    assert not health.gives_up(KEY, LOST, 2, begun), "it was served nothing for 100 s, not for 200 s"
+
+
+def test_without_patience_the_first_failure_is_the_last(clock):
+    assert Health(Retry(now=clock, patience_s=0.0)).gives_up(KEY, LOST, 1, 0.0)

@@ -15,6 +15,7 @@ from s3bids.errors import (
     ConfigError,
     ObjectChangedError,
     ObjectNotFoundError,
+    RangeNotServedError,
     S3BIDSError,
     StorageConnectionError,
     StorageError,
@@ -118,7 +119,11 @@ REFUSED = (
         (FileNotFoundError("Object at location x not found"), ObjectNotFoundError, "no such object"),
         (obstore.exceptions.PreconditionError("text"), ObjectChangedError, "changed"),
         (obstore.exceptions.UnauthenticatedError("text"), AccessDeniedError, "AWS_ACCESS_KEY_ID"),
-        (obstore.exceptions.GenericError("Received non-partial response when range requested"), StorageError, "ranges"),
+        (
+            obstore.exceptions.GenericError("Received non-partial response when range requested"),
+            RangeNotServedError,
+            "parts",
+        ),
         (botocore.exceptions.NoCredentialsError(), AccessDeniedError, "anon=True"),
         (
             botocore.exceptions.PartialCredentialsError(provider="env", cred_var="secret"),

@@ -1,11 +1,10 @@
 import hashlib
-from dataclasses import replace
 
 import pytest
 
 from s3bids.errors import ObjectNotFoundError
 from s3bids.transfer.manifest import ManifestWriter, Record
-from s3bids.transfer.verify import Difference, Verify, etag_md5, file_hash, hashes_for, verify_directory
+from s3bids.transfer.verify import Difference, Verify, etag_md5, file_hash, verify_directory
 
 MD5 = hashlib.md5(b"content", usedforsecurity=False).hexdigest()
 SHA256 = hashlib.sha256(b"content").hexdigest()
@@ -28,43 +27,6 @@ SHA256 = hashlib.sha256(b"content").hexdigest()
 )
 def test_an_etag_is_an_md5_or_says_nothing(etag, expected):
     assert etag_md5(etag) == expected
-
-
-@pytest.mark.parametrize(
-    ("etag", "verify", "names"),
-    [
-        (MD5, Verify.SIZE, []),
-        (MD5, Verify.ETAG, ["md5"]),
-        (MD5, Verify.SHA256, ["md5", "sha256"]),
-        (f"{MD5}-2", Verify.ETAG, []),
-        (f"{MD5}-2", Verify.SHA256, ["sha256"]),
-        (None, Verify.ETAG, []),
-        (None, Verify.SHA256, ["sha256"]),
-    ],
-)
-def test_a_transfer_computes_what_it_can_compare_or_has_to_note(etag, verify, names):
-    hashes = hashes_for(etag, verify)
-    assert list(hashes) == names
-    for found in hashes.values():
-        found.update(b"content")
-    assert {name: found.hexdigest() for name, found in hashes.items()} == {
-        name: {"md5": MD5, "sha256": SHA256}[name] for name in names
-    }
-
-
-def test_md5_is_asked_for_as_no_security(monkeypatch):
-    """A computer in FIPS mode refuses it otherwise."""
-    real_new = hashlib.new
-
-    def only_insecure(data=b"", *, usedforsecurity=True):
-        if usedforsecurity:
-            raise ValueError("disabled for FIPS")
-        return real_new("md5", data, usedforsecurity=False)
-
-    monkeypatch.setattr(hashlib, "md5", only_insecure)
-    monkeypatch.setattr(hashlib, "new", lambda name, data=b"", **how: only_insecure(data, **how) if name else None)
-    assert list(hashes_for(MD5, Verify.ETAG)) == ["md5"]
-    assert file_hash(__file__)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("md5", MD5), ("sha256", SHA256)])
@@ -90,7 +52,7 @@ def download(tmp_path):
                 if content is not None:
                     (tmp_path / name).write_bytes(content)
                 record = Record(name, "s3://b", f"ds/{name}", 7, MD5, 5.0, 0, "md5", MD5, None)
-                manifest.add(replace(record, **changes))
+                manifest.add(record._replace(**changes))
         return tmp_path
 
     return make
@@ -128,6 +90,55 @@ def test_the_stronger_hash_decides(download):
 
 def test_without_a_hash_the_size_is_all_there_is(download):
     assert verify_directory(download(a=(b"CONTENT", {"md5": None})), deep=True).differences == ()
+
+
+MIB = 1024 * 1024
+
+
+def parts_etag(data, size):
+    digests = [hashlib.md5(data[i : i + size], usedforsecurity=False).digest() for i in range(0, len(data), size)]
+    return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+
+
+@pytest.mark.parametrize("part_size", [8 * MIB, 5 * MIB])
+@pytest.mark.parametrize(
+    ("check", "is_spoiled", "kind", "unproven"),
+    [
+        ("size", False, {}, 0),
+        ("md5-parts", False, {}, 0),
+        ("md5-parts", True, {"a": "content"}, 0),
+        # The parts may have an unusual size.
+        ("size", True, {}, 1),
+    ],
+)
+def test_an_etag_of_parts_is_compared_too(download, part_size, check, is_spoiled, kind, unproven):
+    data = bytes(range(256)) * (40 * 1024) + b"end"
+    record = {"size": len(data), "md5": None, "etag": parts_etag(data, part_size), "check": check}
+    directory = download(a=(data[:-1] + b"D" if is_spoiled else data, record))
+    found = verify_directory(directory, deep=True)
+    assert (kinds(found), found.unproven) == (kind, unproven)
+    assert verify_directory(directory).differences == ()
+
+
+def test_a_hash_of_the_whole_is_preferred_to_that_of_parts(download):
+    found = verify_directory(download(a=(b"content", {"etag": f"{'0' * 32}-1", "check": "md5-parts"})), deep=True)
+    assert (found.differences, found.unproven) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unproven"),
+    [
+        ({"md5": None}, 1),
+        ({"md5": None, "etag": None}, 1),
+        ({"md5": None, "sha256": SHA256}, 0),
+        ({"md5": None, "size": 0}, 0),
+    ],
+)
+def test_files_without_a_known_hash_are_counted(download, changes, unproven):
+    content = b"" if "size" in changes else b"content"
+    directory = download(a=(content, changes), good=(b"content", {}))
+    assert verify_directory(directory, deep=True).unproven == unproven
+    assert verify_directory(directory).unproven == 0
 
 
 def test_a_directory_in_the_place_of_a_file_is_a_missing_file(download):

@@ -42,6 +42,49 @@ class ListingContract(Rig):
         self.seed(storage.bucket, dict.fromkeys((*SIBLINGS, "ds/sub-2", "e"), b"1"))
         assert keys_of(storage.list(prefix, literal=True)) == keys
 
+    @pytest.mark.parametrize(
+        ("prefix", "after", "first"),
+        [
+            ("ds", "", 0),
+            ("ds", "a", 0),
+            ("ds", "ds/", 0),
+            ("ds", "ds/sub-1-2/x", 1),
+            ("ds", "ds/sub-1-3", 1),
+            ("ds", "ds/sub-1.json", 2),
+            ("ds", "ds/sub-1.json ", 2),
+            ("ds", "ds/sub-1/", 2),
+            ("ds/sub-1", "ds/sub-1/anat/x", 3),
+            ("ds", "ds/sub-1/anat/x\u00e9", 3),
+            ("ds", "ds/sub-10/x", 5),
+            ("ds", "ds/sub-1_scans.tsv", 6),
+            ("ds", "ds/~", 6),
+            ("ds", "e", 6),
+            ("", "ds/sub-10/x", 5),
+        ],
+    )
+    def test_a_listing_begins_behind_a_text(self, storage: Storage, prefix: str, after: str, first: int) -> None:
+        self.seed(storage.bucket, dict.fromkeys(SIBLINGS, b"1"))
+        whole = keys_of(storage.list(prefix))
+        behind = [key for key in SIBLINGS[first:] if key in whole]
+        assert keys_of(storage.list(prefix, after=after)) == behind
+        assert keys_of(storage.list(prefix or "d", literal=True, after=after)) == list(SIBLINGS[first:])
+
+    def test_a_listing_begins_behind_any_of_many_keys(self, storage: Storage) -> None:
+        keys = [f"ds/{number // 100:02}/{number % 100:02}" for number in range(1100)]
+        self.seed(storage.bucket, {**dict.fromkeys(keys, b"1"), "ds/00/50": b"", "ds/10/50": b"", "e": b"1"})
+        for number in (0, 49, 50, 51, 98, 99, 1049, 1050, 1099):
+            assert keys_of(storage.list("ds", after=keys[number])) == keys[number + 1 :]
+        assert keys_of(storage.list(after=keys[1098])) == [keys[1099], "e"]
+
+    def test_a_listing_begins_behind_a_marker_or_an_odd_key(self, storage: Storage) -> None:
+        keys = ["ds/a/", "ds/a/x", "ds/b//x", "ds/b/y", "ds/c \x01/x", "ds/d"]
+        keys = [key for key in keys if self.can_hold_path_like_keys or "//" not in key]
+        keys = [key for key in keys if (self.has_markers or key[-1] != "/") and self.can_hold((key,))]
+        self.seed(storage.bucket, dict.fromkeys(keys, b"1"))
+        for after in ("ds/a", "ds/a/", "ds/b//", "ds/b//x", "ds/b/", "ds/c"):
+            expected = [key for key in keys if key > after and not key.endswith("/")]
+            assert keys_of(storage.list("ds", after=after)) == expected
+
     def test_keys_come_in_utf8_order(self, storage: Storage) -> None:
         keys = ["A/x", "a", "a b", "a!/x", "a-b/c", "a.b", "a0", "a_", "b-1/x", "b/-/x", "b/a", "b0"]
         keys += ["é", "\uffee", "😀"]

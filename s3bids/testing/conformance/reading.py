@@ -25,6 +25,8 @@ RANGES = (
     *((0, None), (0, 3), (0, 10), (0, 0), (0, 11), (4, 7), (4, None), (7, 10), (9, None), (9, 10), (7, 12)),
     *((10, None), (10, 10), (10, 12), (100, None), (100, 200), (3, 3), (5, 3), (12, 3)),
 )
+#: Those with an end.
+CLOSED_RANGES = [(start, end) for start, end in RANGES if end is not None]
 #: Names at which there is no object, beside one at ``ds/sub-1/x``: missing, a directory, the beginning of a name.
 ABSENT = ("none", "ds/none", "ds", "ds/", "ds/sub-1", "ds/sub-1/", "ds/sub-1/x/", "ds/sub-1/x/y", "ds/sub-", "/")
 
@@ -47,7 +49,11 @@ class ReadingContract(Rig):
             next(storage.stream(key))
         with pytest.raises(ObjectNotFoundError) as rest:
             next(storage.stream(key, 3))
-        for caught in (head, read, part, nothing, stream, rest):
+        with pytest.raises(ObjectNotFoundError) as middle:
+            next(storage.stream(key, 2, end=4))
+        with pytest.raises(ObjectNotFoundError) as none:
+            next(storage.stream(key, 2, end=2))
+        for caught in (head, read, part, nothing, stream, rest, middle, none):
             assert f"{storage.location}/{key}" in str(caught.value)
 
     def test_a_marker_is_not_an_object(self, storage: Storage) -> None:
@@ -88,16 +94,34 @@ class ReadingContract(Rig):
         assert b"".join(storage.stream("ds/x", start)) == DIGITS[start:]
         assert list(storage.stream("ds/empty", start)) == []
 
+    @pytest.mark.parametrize(("start", "end"), CLOSED_RANGES)
+    def test_a_stream_of_a_range_is_a_slice(self, storage: Storage, start: int, end: int) -> None:
+        self.seed(storage.bucket, {"ds/x": DIGITS, "ds/empty": b""})
+        pieces = list(storage.stream("ds/x", start, end=end))
+        assert b"".join(pieces) == DIGITS[start:end]
+        assert all(pieces), "none is empty"
+        assert list(storage.stream("ds/empty", start, end=end)) == []
+
     def test_a_negative_offset_is_refused(self, storage: Storage) -> None:
         self.seed(storage.bucket, {"ds/x": DIGITS})
         with pytest.raises(ValueError, match="-1"):
             next(storage.stream("ds/x", -1))
+        with pytest.raises(ValueError, match="-2"):
+            next(storage.stream("ds/x", 0, end=-2))
 
     @pytest.mark.parametrize("start", [0, 777_777])
     def test_a_stream_comes_in_pieces(self, storage: Storage, start: int) -> None:
         self.seed(storage.bucket, {"ds/x": LONG})
         pieces = list(storage.stream("ds/x", start, chunk_size=100_000))
         assert b"".join(pieces) == LONG[start:]
+        assert all(50_000 <= len(piece) <= 200_000 for piece in pieces[1:-1])
+        assert all(0 < len(piece) <= 200_000 for piece in pieces)
+
+    @pytest.mark.parametrize(("start", "end"), [(0, 1_000_000), (777_777, 1_234_567), (777_777, 10_000_000)])
+    def test_a_stream_of_a_range_comes_in_pieces(self, storage: Storage, start: int, end: int) -> None:
+        self.seed(storage.bucket, {"ds/x": LONG})
+        pieces = list(storage.stream("ds/x", start, end=end, chunk_size=100_000))
+        assert b"".join(pieces) == LONG[start:end]
         assert all(50_000 <= len(piece) <= 200_000 for piece in pieces[1:-1])
         assert all(0 < len(piece) <= 200_000 for piece in pieces)
 
@@ -122,16 +146,21 @@ class ReadingContract(Rig):
         etag = storage.head("ds/x").etag
         assert (etag is not None) == self.has_etags
         assert b"".join(storage.stream("ds/x", start, etag)) == DIGITS[start:]
+        assert b"".join(storage.stream("ds/x", start, etag, end=7)) == DIGITS[start:7]
 
     @pytest.mark.parametrize("start", [0, 4])
     def test_a_stream_of_another_etag_is_refused(self, storage: Storage, start: int) -> None:
         self.seed(storage.bucket, {"ds/x": DIGITS})
         stream = storage.stream("ds/x", start, "0" * 32)
+        part = storage.stream("ds/x", start, "0" * 32, end=7)
         if not self.honours_if_match:
             assert b"".join(stream) == DIGITS[start:]
+            assert b"".join(part) == DIGITS[start:7]
             return
         with pytest.raises(ObjectChangedError, match="ds/x"):
             next(stream)
+        with pytest.raises(ObjectChangedError, match="ds/x"):
+            next(part)
 
     @pytest.mark.parametrize("keys", ODD_KEYS)
     def test_odd_keys_are_read_literally(self, storage: Storage, tmp_path: Path, keys: tuple[str, ...]) -> None:
@@ -146,6 +175,8 @@ class ReadingContract(Rig):
             with pytest.raises(self.unheld_key_error):
                 next(storage.stream(key))
             with pytest.raises(self.unheld_key_error):
+                next(storage.stream(key, 2, end=4))
+            with pytest.raises(self.unheld_key_error):
                 storage.download(key, target)
             return
         self.seed(storage.bucket, {key: f"0123{key}".encode() for key in keys})
@@ -156,6 +187,7 @@ class ReadingContract(Rig):
             assert storage.read(key, 2, 4) == b"23"
             assert b"".join(storage.stream(key)) == data
             assert b"".join(storage.stream(key, 4)) == key.encode()
+            assert b"".join(storage.stream(key, 2, end=4)) == b"23"
             storage.download(key, target)
             assert target.read_bytes() == data
 
