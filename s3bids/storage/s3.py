@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from datetime import UTC
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -24,12 +23,11 @@ from .base import (
     check_writable_key,
     directory_prefix,
     group_entries,
-    plain_etag,
     require_key,
 )
 from .files import save, upload_with
 from .params import S3Params
-from .s3_answers import PAGE_KEYS, cut, first_page, info, is_odd, raw_info, without_markers
+from .s3_answers import PAGE_KEYS, answered_info, cut, first_page, info, is_odd, raw_info, without_markers
 from .s3_clients import PATIENT_RETRIES, S3Clients
 from .s3_errors import is_not_partial, is_outside, translating
 from .s3_parts import read_part, stream_part
@@ -192,10 +190,7 @@ class S3Storage:
         self._refuse_marker("look at", key)
         if is_odd(key):
             with self._translating("look at", key):
-                found = self.client.head_object(Bucket=self.bucket, Key=key)
-            return ObjectInfo(
-                key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"].astimezone(UTC)
-            )
+                return answered_info(key, self.client.head_object(Bucket=self.bucket, Key=key))
         import obstore
 
         with self._translating("look at", key):

@@ -8,19 +8,19 @@ whole object.
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RangeNotServedError
-from .base import ObjectInfo, plain_etag
-from .s3_answers import info, is_odd
+from .base import plain_etag
+from .s3_answers import answered_info, info, is_odd
 from .s3_clients import PATIENT_RETRIES
 from .s3_errors import is_not_partial, is_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .base import ObjectInfo
     from .s3_clients import S3Clients
 
 
@@ -58,7 +58,7 @@ def _read_by_boto3(
     with closing(answer["Body"]) as body:
         # What lies behind the range in a whole object is not waited for.
         data: bytes = body.read() if _is_part(answer) else body.read(end)[start:]
-    return data, _object(key, answer)
+    return data, answered_info(key, answer)
 
 
 def stream_part(
@@ -102,13 +102,6 @@ def _ask(clients: S3Clients, bucket: str, key: str, start: int, end: int | None,
 
 def _is_part(answer: dict[str, Any]) -> bool:
     return "ContentRange" in answer
-
-
-def _object(key: str, answer: dict[str, Any]) -> ObjectInfo:
-    """Say what object an answer is of."""
-    size = int(answer["ContentRange"].rpartition("/")[2]) if _is_part(answer) else answer["ContentLength"]
-    moment = answer.get("LastModified")
-    return ObjectInfo(key, size, plain_etag(answer.get("ETag")), moment.astimezone(UTC) if moment else None)
 
 
 def _is_whole_within(answer: dict[str, Any], start: int, end: int, if_match: str | None) -> bool:
