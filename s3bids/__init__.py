@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         write_json_object,
     )
     from .neuro.nifti import read_nifti, s3fs_nifti_read, s3fs_nifti_write, write_nifti
+    from .openneuro import OpenNeuroStudy
     from .storage import LocalFSParams, LocalStorage, S3Params, S3Storage, get_default_params, get_storage
     from .study import S3BIDSStudy
     from .subject import S3BIDSSubject
@@ -45,6 +46,7 @@ _PLACES = {
     "LoadedImage": "loading",
     "LocalFSParams": "storage",
     "LocalStorage": "storage",
+    "OpenNeuroStudy": "openneuro",
     "S3BIDSError": "errors",
     "S3BIDSStudy": "study",
     "S3BIDSSubject": "subject",
@@ -80,6 +82,7 @@ __all__ = [
     "LoadedImage",
     "LocalFSParams",
     "LocalStorage",
+    "OpenNeuroStudy",
     "S3BIDSError",
     "S3BIDSStudy",
     "S3BIDSSubject",

@@ -17,6 +17,7 @@ from .storage.concurrency import in_threads
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from .bids.participants import Participants
     from .storage.base import ObjectInfo, Storage
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 PARTICIPANTS = "participants.tsv"
 #: Ids that one warning names.
 _NAMED = 20
+#: Levels of derivatives of derivatives that are looked for.
+_MOST_NESTED = 4
 #: Subjects that are listed side by side before their files are handed on.
 _GROUP = 64
 
@@ -56,6 +59,13 @@ class DataSet:
     #: Its root in the bucket, without outer slashes; ``""`` is the bucket's top.
     prefix: str
     layout: Layout = Layout.NESTED
+    #: The path of the participant table, relative to the root; ``""`` if there is none.
+    participants: str = PARTICIPANTS
+
+    @property
+    def table_address(self) -> str:
+        """The address of the participant table, as errors call it."""
+        return f"{self.storage.location}/{self.key(self.participants)}"
 
     def key(self, path: str) -> str:
         """Give the key of a path relative to the root."""
@@ -102,6 +112,18 @@ class DataSet:
         levels = self.levels(f"{DERIVATIVES}/{subject}" for subject in level.subjects)
         return sorted({name for found in levels for name in found.directories})
 
+    def with_nested(self, names: Iterable[str]) -> list[str]:
+        """Add the derivatives of derivatives, sorted; one listing for each derivative, two where it has any."""
+        found, places = list(names), list(names)
+        # Each round is one level deeper; a chain longer than that is an accident.
+        for _ in range(_MOST_NESTED):
+            levels = self.levels(self.layout.derivative_root(name) for name in places)
+            above = [name for name, level in zip(places, levels, strict=True) if DERIVATIVES in level.directories]
+            below = self.levels(f"{self.layout.derivative_root(name)}/{DERIVATIVES}" for name in above)
+            places = [f"{a}/{name}" for a, level in zip(above, below, strict=True) for name in level.directories]
+            found += places
+        return sorted(found)
+
     def subject_catalog(self, subjects: Iterable[str], derivatives: Iterable[str]) -> Catalog:
         """List raw data and derivatives of some subjects, in parallel: one listing a subject and derivative."""
         names = list(derivatives)
@@ -124,18 +146,37 @@ class DataSet:
         ParticipantsError
             If it cannot be read.
         """
-        key = self.key(PARTICIPANTS)
-        place = f"{self.storage.location}/{key}"
-        if all(file.key != key for file in root.files):
-            message = f"cannot read {place}: the study has no {PARTICIPANTS}; use use_participants_tsv=False"
-            raise ObjectNotFoundError(message)
-        table = parse_participants(self.storage.read(key), source=place).ids
+        table = self.participant_table(root).ids
         only_table, only_listed = compare_ids(root.subjects, table)
         places = ((f"in {PARTICIPANTS}", only_table), ("on storage", only_listed))
-        left_out = [f"only {where}: {_named(ids)}" for where, ids in places if ids]
+        left_out = [f"only {where}: {named(ids)}" for where, ids in places if ids]
         if left_out:
-            logger.warning("%s: subjects left out, since they are %s", place, "; ".join(left_out))
+            logger.warning("%s: subjects left out, since they are %s", self.table_address, "; ".join(left_out))
         return sorted(set(root.subjects) & set(table))
+
+    def participant_table(self, root: Level) -> Participants:
+        """Read the participant table.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no table.
+        ParticipantsError
+            If it cannot be read.
+        """
+        key, source = self.key(self.participants), self.table_address
+        name = self.participants or "participant table"
+        missing = (
+            f"cannot read {source}: the study has no {name}; use use_participants_tsv=False, "
+            "and neither where nor balance"
+        )
+        if not self.participants or ("/" not in self.participants and all(file.key != key for file in root.files)):
+            raise ObjectNotFoundError(missing)
+        try:
+            data = self.storage.read(key)
+        except ObjectNotFoundError as error:
+            raise ObjectNotFoundError(missing) from error
+        return parse_participants(data, source=source)
 
     def tree_catalog(self, keys: Sequence[str]) -> Catalog:
         """List keys that are files or directories; a directory stands for all its files. Missing ones are left out."""
@@ -235,6 +276,10 @@ class DataSet:
         if self.layout is Layout.SUBJECT_FIRST:
             return list(selection.derivatives)
         names = self.derivative_names(root)
+        # A derivative of a derivative is looked for where it is named, or where all is taken as the command line does.
+        takes_all = "*" in selection.derivatives and isinstance(selection.derivative_root, str)
+        if takes_all or any("/" in pattern for pattern in selection.derivatives):
+            names = self.with_nested(names)
         _warn_of_unmatched(names, selection.derivatives)
         return [name for name in names if matches(name, selection.derivatives)]
 
@@ -247,7 +292,8 @@ class DataSet:
         return list(zip(places, self.levels(places), strict=True))
 
 
-def _named(ids: list[str]) -> str:
+def named(ids: list[str]) -> str:
+    """Name the first of some ids, and say how many more there are."""
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return ", ".join(ids[:_NAMED]) + more
 

@@ -12,12 +12,15 @@
     │   ├── ObjectChangedError           the object is not the one that was listed (412 Precondition Failed)
     │   ├── RangeNotServedError          the server sends objects whole only
     │   ├── KeyRefusedError              (ValueError) a key that cannot be a file here, or must not be written
-    │   └── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
+    │   ├── KeyClashError                (FileExistsError) local emulation: a file is where a directory must be
+    │   ├── ArchiveError                 (ValueError) a zip or tar that is broken, or that is refused
+    │   └── TableError                   (ValueError) bytes that are no Parquet, or a table without what is asked for
     ├── VerificationError                (OSError) the bytes received are not the bytes listed
     ├── DestinationError                 (OSError) the directory of the copy cannot be used
     ├── ImageError                       (ValueError) bytes that are no image, or a damaged one
     ├── JSONReadError                    (JSONDecodeError) bytes that are no JSON
     ├── JSONWriteError                   (TypeError) a value that JSON cannot express
+    ├── MissingPackageError              (ImportError) a package of an extra of s3bids is not installed
     ├── DownloadError                    (OSError) some files failed; carries the whole report
     ├── SubjectNotFoundError             (ValueError) a subject that the study does not have
     ├── ParticipantsError                (ValueError) a participant table that cannot be read
@@ -80,6 +83,14 @@ class KeyClashError(StorageError, FileExistsError):
     """In the local emulation a key cannot also be the directory of another key."""
 
 
+class ArchiveError(StorageError, ValueError):
+    """A zip or tar is broken, or holds what is refused: members that lead out, links, devices, too much."""
+
+
+class TableError(StorageError, ValueError):
+    """The bytes are no Parquet table, or the table has not what is asked for."""
+
+
 class VerificationError(S3BIDSError, OSError):
     """The bytes received are not the bytes that the listing promised."""
 
@@ -102,6 +113,10 @@ class JSONReadError(S3BIDSError, JSONDecodeError):
 
 class JSONWriteError(S3BIDSError, TypeError):
     """A value that JSON cannot express; the text says where in the document it is."""
+
+
+class MissingPackageError(S3BIDSError, ImportError):
+    """A package is not installed that comes with an extra of s3bids."""
 
 
 class DownloadError(S3BIDSError, OSError):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
 from .errors import ConfigError
-from .neuro.json import write_json
+from .finishing import write_description
 from .selection import DerivativeChoice, SubjectChoice
 from .study import DESCRIPTION, S3BIDSStudy
 from .subject import S3BIDSSubject
-from .transfer.manifest import note_made
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from .catalog import Catalog
+    from .finishing import Finish
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
     from .transfer.report import DownloadReport
@@ -122,6 +121,18 @@ class HBNSite(S3BIDSStudy):
         verify: str = "etag",
         dry_run: bool = False,
         retry_failed: bool = False,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the chosen subjects; see :meth:`S3BIDSStudy.download` for the arguments.
 
@@ -139,22 +150,36 @@ class HBNSite(S3BIDSStudy):
             n_jobs=n_jobs,
             verify=verify,
             dry_run=dry_run,
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+            require=require,
             retry_failed=retry_failed,
         )
 
-    def _note(
-        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
-    ) -> None:
+    def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
         """Describe the site as well, where nothing does."""
-        super()._note(subjects, parts, report, directory)
-        path = directory / DESCRIPTION
-        # Only a download of the site describes it, not one of a single subject.
-        if subjects is not self.subjects or os.path.lexists(path):
-            return
-        ids = [subject.subject_id for subject in self.subjects]
-        description = {"Name": f"HBN Study, {self.site}", "DatasetType": "raw", "Subjects": ids}
-        write_json(path, {**description, "BIDSVersion": "1.0.0"})
-        note_made(directory, DESCRIPTION)
+        report = super()._finish(finish, report, subjects)
+        # Only a download of the site describes it, not one of a single subject, nor a retry.
+        if report.dry_run or not (finish.after.is_choice or subjects is self.subjects):
+            return report
+        description = {
+            "Name": f"HBN Study, {self.site}",
+            "DatasetType": "raw",
+            "Subjects": [subject.subject_id for subject in subjects],
+            "BIDSVersion": "1.0.0",
+        }
+        if not write_description(finish.directory, DESCRIPTION, description):
+            return report
+        return replace(report, written_files=(*report.written_files, DESCRIPTION))
 
 
 def site_name(site: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .catalog import Entry
-    from .study import S3BIDSStudy
+    from .listed_study import ListedStudy
 
 #: The columns of the table: where the image is, what its name says, what its header says, and what is wrong with it.
 COLUMNS = (
@@ -30,7 +30,7 @@ _NUMBERS = {
 }
 
 
-def header_rows(study: S3BIDSStudy, *, suffix: str | None = None) -> list[dict[str, Any]]:
+def header_rows(study: ListedStudy, *, suffix: str | None = None) -> list[dict[str, Any]]:
     """Read the headers of the chosen subjects' images side by side, one small request each.
 
     Parameters

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bids.layouts import DERIVATIVES, Layout
 from .catalog import Catalog, joined
-from .dataset import DataSet
+from .choice import Choosing, choosing
+from .dataset import PARTICIPANTS, DataSet
 from .downloading import check_suffix
 from .errors import ConfigError
+from .narrowing import cohort
+from .overview import derivative_overview, study_coverage
+from .retry_failed import RetryChoice
 from .selection import (
+    ALL,
     FILES,
     DerivativeChoice,
     Selection,
@@ -26,6 +31,8 @@ from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pandas as pd
 
     from .storage.base import Storage
     from .storage.params import LocalFSParams, S3Params
@@ -48,9 +55,11 @@ class ListedStudy(SubjectOwner):
         *,
         storage: Storage | S3Params | LocalFSParams | None = None,
         layout: str = Layout.NESTED,
+        participants: str = PARTICIPANTS,
     ) -> None:
         _check_types(
             (("study_id", study_id, str), ("bucket", bucket, str), ("s3_prefix", s3_prefix, str)),
+            (("participants", participants, str),),
             (("anon", anon, bool), ("use_participants_tsv", use_participants_tsv, bool)),
         )
         seed = None if random_seed is None else as_index(random_seed)
@@ -68,7 +77,10 @@ class ListedStudy(SubjectOwner):
         self._use_participants_tsv = use_participants_tsv
         self._random_seed = seed
         self._subject_class = _subject_class
-        self._data_set = DataSet(open_storage(bucket, storage, anon=anon), s3_prefix.strip("/"), Layout(layout))
+        place = open_storage(bucket, storage, anon=anon)
+        self._data_set = DataSet(place, s3_prefix.strip("/"), Layout(layout), participants.strip("/"))
+        #: None chooses the first subject; a cohort is then drawn from all.
+        self._chooses_subjects = subjects is not None
         self._known: dict[str, Any] = {}
         self._local_directories: list[str] = []
         self._root = self._data_set.root()
@@ -149,6 +161,122 @@ class ListedStudy(SubjectOwner):
         found: KeyTree = self._known["non_sub"]
         return found
 
+    def cohort(
+        self,
+        *,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        require: str | Sequence[str] | None = None,
+    ) -> list[str]:
+        """Choose subjects by the participant table and by what they have, without downloading anything.
+
+        Parameters
+        ----------
+        where, sample, balance, random_seed, require
+            As in :meth:`download`.
+
+        Returns
+        -------
+        list of str
+            Ids with their prefix; `subjects` of a new study takes them.
+        """
+        choice = choosing(where=where, sample=sample, balance=balance, random_seed=random_seed, require=require)
+        return cohort(self, choice, self._candidates(self.subjects, choice))
+
+    def coverage(self) -> pd.DataFrame:
+        """Count what the chosen subjects have: raw recordings by datatype and suffix.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a subject, one column for each ``datatype/suffix`` such as ``anat/T1w``, both sorted; numbers of
+            recordings. Files of one stem, and the members of a directory such as ``.ds/``, are one recording.
+        """
+        import pandas as pd
+
+        counts = study_coverage(self, [subject.subject_id for subject in self.subjects])
+        columns = sorted({column for found in counts.values() for column in found})
+        rows = [[found.get(column, 0) for column in columns] for found in counts.values()]
+        return pd.DataFrame(rows, index=pd.Index(counts, name="subject"), columns=columns, dtype="int64").sort_index()
+
+    def derivative_overview(self) -> pd.DataFrame:
+        """Count the derivatives: subjects, files and bytes of each, and whether it has a description.
+
+        Lists ``derivatives/`` whole. Derivatives of derivatives have a row of their own, named ``qsiprep/dlqc``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a derivative, sorted by name: ``subjects``, ``files``, ``bytes``, ``is_described``.
+        """
+        import pandas as pd
+
+        found = derivative_overview(self)
+        rows = [(len(one.subjects), one.files, one.bytes, one.is_described) for one in found]
+        names = pd.Index([one.name for one in found], name="derivative", dtype="object")
+        return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
+
+    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
+        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
+
+        Parameters
+        ----------
+        include_derivs
+            Derivatives to list too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
+        """
+        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
+
+    def headers(self, *, suffix: str | None = None) -> pd.DataFrame:
+        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
+
+        Costs the listing and one request of at most 64 KB for each image, many at once.
+
+        Parameters
+        ----------
+        suffix
+            Only images whose names end with this text, such as ``bold.nii.gz``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
+            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
+            ``orientation``, and ``error``: why an image could not be read.
+        """
+        from .header_table import header_frame, header_rows
+
+        return header_frame(header_rows(self, suffix=suffix))
+
+    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
+        """List what :meth:`download_dataset` would bring."""
+        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
+
+    def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
+        """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
+        if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
+            return self._all_subjects
+        return [subject.subject_id for subject in subjects]
+
+    def _retry_choice(
+        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
+    ) -> RetryChoice:
+        check_suffix(suffix)
+        chosen = frozenset(subject.subject_id for subject in subjects)
+        # With all subjects chosen, those are meant too that have gone since.
+        everyone = chosen >= set(self._all_subjects)
+        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
+
+    def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
+        known = {subject.subject_id: subject for subject in self.subjects}
+        return [known.get(subject) or self._get_subject(subject) for subject in ids]
+
     @property
     def _derivative_names(self) -> list[str]:
         if "derivatives" not in self._known:
@@ -208,6 +336,11 @@ class ListedStudy(SubjectOwner):
         ids = tuple(subject.subject_id for subject in subjects)
         rule = FILES if root == FILES else agnostic_rule(root)
         return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
+
+    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
+        chosen = {subject.subject_id for subject in self.subjects}
+        rule = ALL if chosen == set(self._all_subjects) else FILES
+        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
         """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""

@@ -29,6 +29,8 @@ AGNOSTIC_NAMES = ("dataset_description.json", "CHANGES", "README", "LICENSE")
 _TEXT_EXTENSIONS = ("", ".md", ".rst", ".txt")
 ALL = "all"
 FILES = "files"
+#: As FILES, with the files of single subjects that lie at the root.
+EVERY_FILE = "every file"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Selection:
     subjects: tuple[str, ...]
     #: Names or globs of derivatives.
     derivatives: tuple[str, ...] = ()
-    #: Files of the whole data set: names, ``"files"`` (those at its root), or ``"all"`` (directories too).
+    #: Files of the whole data set: names, ``"files"`` (those at its root that are no subject's), ``"every file"`` (all
+    #: at its root), or ``"all"`` (directories too).
     root: tuple[str, ...] | str = ()
     #: The same for each derivative's own root.
     derivative_root: tuple[str, ...] | str = ()
@@ -238,8 +241,19 @@ def derivative_patterns(include: DerivativeChoice, types: Iterable[str] = ()) ->
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether a derivative's name is one of some names or globs. Upper and lower case differ."""
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+    """Say whether a derivative's name is one of some names or globs. Upper and lower case differ.
+
+    A derivative of a derivative is meant by ``*`` and by what names both.
+
+    >>> matches("qsiprep/dlqc", ["qsi*"]), matches("qsiprep/dlqc", ["qsi*/dlqc"]), matches("qsiprep/dlqc", ["*"])
+    (False, True, True)
+    """
+    return any(pattern in (name, "*") or _matches_glob(name, pattern) for pattern in patterns)
+
+
+def _matches_glob(name: str, pattern: str) -> bool:
+    names, patterns = name.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
 
 
 def unmatched(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
@@ -262,6 +276,8 @@ def wants_root_entry(name: str, *, is_directory: bool, rule: tuple[str, ...] | s
         return True
     if is_directory:
         return False
+    if rule == EVERY_FILE:
+        return True
     if rule == FILES:
         return not name.startswith("sub-")
     return any(is_agnostic_file(name, wanted) for wanted in rule)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .catalog import Catalog
-from .downloading import check_directory_argument, check_flags, check_options, check_suffix, execute, files_present
-from .errors import DownloadError
+from .choice import Choosing, choosing
+from .downloading import check_directory_argument, check_flags, check_options, execute
+from .errors import ConfigError, DownloadError
+from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin
 from .listed_study import ListedStudy
-from .retry_failed import RetryChoice, find_failed
-from .selection import ALL, FILES, DerivativeChoice, require_matches
+from .narrowing import narrow, undescribed_in
+from .retry_failed import find_failed
+from .selection import ALL, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
@@ -17,8 +21,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from .subject import S3BIDSSubject
     from .transfer.download import Options
@@ -56,6 +58,8 @@ class S3BIDSStudy(ListedStudy):
     layout
         ``nested`` (``derivatives/<pipeline>/sub-X``), ``subject-first`` (``derivatives/sub-X/<pipeline>``) or
         ``standalone`` (the root is itself one derivative).
+    participants
+        The path of the participant table, relative to the root; ``""`` if there is none.
 
     Raises
     ------
@@ -64,42 +68,6 @@ class S3BIDSStudy(ListedStudy):
     SubjectNotFoundError
         If a subject is unknown (a ValueError), naming the nearest.
     """
-
-    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
-        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
-
-        Parameters
-        ----------
-        include_derivs
-            Derivatives to list too.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
-        """
-        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
-
-    def headers(self, *, suffix: str | None = None) -> pd.DataFrame:
-        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
-
-        Costs the listing and one request of at most 64 KB for each image, many at once.
-
-        Parameters
-        ----------
-        suffix
-            Only images whose names end with this text, such as ``bold.nii.gz``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
-            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
-            ``orientation``, and ``error``: why an image could not be read.
-        """
-        from .header_table import header_frame, header_rows
-
-        return header_frame(header_rows(self, suffix=suffix))
 
     def download(
         self,
@@ -115,8 +83,24 @@ class S3BIDSStudy(ListedStudy):
         verify: str = "etag",
         dry_run: bool = False,
         retry_failed: bool = False,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the chosen subjects.
+
+        With one of the arguments from `filters` on, the listing is taken whole first, the choice is made on it, and
+        nothing is fetched (but the participant table) before it is certain that something is chosen. Files that the
+        chosen ones need then come too; see docs/choosing.md.
 
         Parameters
         ----------
@@ -147,6 +131,10 @@ class S3BIDSStudy(ListedStudy):
             Bring only what could not be downloaded to the directory, as its manifest has it. The chosen subjects,
             `include_derivs` and `suffix` narrow that further; `include_modality_agnostic` and a False for
             `include_derivs` do not. What an interrupted run did not come to has not failed: that takes a plain run.
+        filters, where, sample, balance, random_seed, include, exclude, keys
+            Which subjects and files; :func:`s3bids.choice.choosing` describes these and the following.
+        with_sidecars, with_fieldmaps, valid_subset, require
+            What comes with them, and what subjects must have.
 
         Returns
         -------
@@ -159,9 +147,25 @@ class S3BIDSStudy(ListedStudy):
             If files failed, after everything else was done; it carries the report.
         DestinationError
             If the directory is a file or cannot be written; nothing was fetched.
+        ConfigError
+            If an argument makes no sense, or nothing is chosen: says which condition left nothing.
         ObjectNotFoundError
             With `retry_failed`, if the directory has no manifest; nothing was fetched.
         """
+        choice = choosing(
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            require=require,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+        )
         check_flags(include_derivs_dataset_description=include_derivs_dataset_description)
         return self._download(
             self.subjects,
@@ -176,6 +180,7 @@ class S3BIDSStudy(ListedStudy):
             verify=verify,
             dry_run=dry_run,
             retry_failed=retry_failed,
+            choice=choice,
         )
 
     def download_dataset(
@@ -190,15 +195,30 @@ class S3BIDSStudy(ListedStudy):
         dry_run: bool = False,
         retry_failed: bool = False,
         emit: Callable[[Event], None] | None = None,
+        filters: object = None,
+        where: str | None = None,
+        sample: int | None = None,
+        balance: str | None = None,
+        random_seed: int | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        with_sidecars: bool | None = None,
+        with_fieldmaps: bool = False,
+        valid_subset: bool = False,
+        require: str | Sequence[str] | None = None,
     ) -> DownloadReport:
         """Download the data set as the command line does: with every file that belongs to no subject.
 
         With all subjects chosen these are all files of the raw data set (``code/``, ``phenotype/``, ``sourcedata/``,
-        dot-files ...) and of the chosen derivatives; with some of the subjects, the files at the roots.
+        dot-files ...) and of the chosen derivatives; with some of the subjects, the files at the roots. With one of the
+        arguments from `filters` on, it is what :meth:`download` brings with them.
 
         Parameters
         ----------
-        directory, suffix, overwrite, n_jobs, verify, dry_run, retry_failed
+        directory, suffix, overwrite, n_jobs, verify, dry_run, retry_failed, filters, where, sample, balance
+            As in :meth:`download`.
+        random_seed, include, exclude, keys, with_sidecars, with_fieldmaps, valid_subset, require
             As in :meth:`download`.
         derivatives
             Derivatives to bring as well, with the files at their roots; as `include_derivs`.
@@ -215,10 +235,26 @@ class S3BIDSStudy(ListedStudy):
             If a derivative or the suffix matches no file; nothing was fetched. The others are those of
             :meth:`download`.
         """
+        choice = choosing(
+            filters=filters,
+            where=where,
+            sample=sample,
+            balance=balance,
+            random_seed=random_seed,
+            include=include,
+            exclude=exclude,
+            keys=keys,
+            require=require,
+            with_sidecars=with_sidecars,
+            with_fieldmaps=with_fieldmaps,
+            valid_subset=valid_subset,
+        )
+        what = {"root": (), "derivatives": derivatives, "derivative_root": (), "suffix": suffix}
         return self._download(
             self.subjects,
             directory,
-            **self._dataset_choice(derivatives, suffix),
+            **(what if choice.is_active else self._dataset_choice(derivatives, suffix)),
+            choice=choice,
             must_match=True,
             overwrite=overwrite,
             n_jobs=n_jobs,
@@ -227,15 +263,6 @@ class S3BIDSStudy(ListedStudy):
             retry_failed=retry_failed,
             emit=emit,
         )
-
-    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
-        """List what :meth:`download_dataset` would bring."""
-        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
-
-    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
-        chosen = {subject.subject_id for subject in self.subjects}
-        rule = ALL if chosen == set(self._all_subjects) else FILES
-        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _download(
         self,
@@ -246,31 +273,34 @@ class S3BIDSStudy(ListedStudy):
         derivatives: DerivativeChoice = False,
         derivative_root: tuple[str, ...] | str = (),
         suffix: str | None = None,
+        choice: Choosing | None = None,
         must_match: bool = False,
         retry_failed: bool = False,
         **options: Any,
     ) -> DownloadReport:
         checked = check_options(**options)
         check_flags(retry_failed=retry_failed)
+        if retry_failed and choice is not None and choice.is_active:
+            raise ConfigError(f"retry_failed brings what failed before; leave out {', '.join(choice.given)}")
         target = check_directory_argument(directory)
         if retry_failed:
-            choice = self._retry_choice(subjects, derivatives, suffix)
-            failed, lost = find_failed(self._data_set, target, choice)
-            return self._bring(failed, target, checked, str(directory), [*subjects], lost)
+            failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
+            return self._bring(failed, target, checked, str(directory), [*subjects], lost, after_retry(target))
         selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
+        if choice is not None and choice.is_active:
+            wanted = replace(selection, subjects=tuple(self._candidates(subjects, choice)))
+            narrowed = narrow(self, choice, wanted, must_match=must_match)
+            chosen = self._subjects_of(narrowed.subjects)
+            asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(chosen)}
+            after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
+            return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
         parts = self._parts(subjects, selection)
+        after = PLAIN
         if must_match and isinstance(parts, Catalog):
             require_matches(parts, selection)
-        return self._bring(parts, target, checked, str(directory), subjects)
-
-    def _retry_choice(
-        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
-    ) -> RetryChoice:
-        check_suffix(suffix)
-        chosen = frozenset(subject.subject_id for subject in subjects)
-        # With all subjects chosen, those are meant too that have gone since.
-        everyone = chosen >= set(self._all_subjects)
-        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
+            if selection.derivatives:
+                after = replace(PLAIN, undescribed=undescribed_in(parts, self.s3_prefix))
+        return self._bring(parts, target, checked, str(directory), subjects, after=after)
 
     def _bring(
         self,
@@ -280,30 +310,30 @@ class S3BIDSStudy(ListedStudy):
         directory: str,
         subjects: Sequence[S3BIDSSubject] = (),
         lost: Sequence[Failure] = (),
+        after: After = NOTHING_AFTER,
     ) -> DownloadReport:
-        """Download a catalog, which may come in parts, and note where files are; `lost` are known to fail."""
+        """Download a catalog, which may come in parts, and finish the directory; `lost` are known to fail."""
         if not options.dry_run and directory not in self._local_directories:
             check_directory(target)
             self._local_directories.append(directory)
         came = [parts] if isinstance(parts, Catalog) else []
-        coming = parts if isinstance(parts, Catalog) else _remembered(parts, came)
+        whole = parts if isinstance(parts, Catalog) else _remembered(parts, came)
+        coming, finish = begin(whole, came, target, self.storage.location, after)
         try:
             report = execute(self.storage, coming, target, options, lost)
         except DownloadError as error:
-            self._note(subjects, came, error.report, target)
+            error.report = self._finish(finish, error.report, subjects)
             raise
-        if not options.dry_run:
-            self._note(subjects, came, report, target)
-        return report
+        return self._finish(finish, report, subjects)
 
-    def _note(
-        self, subjects: Sequence[S3BIDSSubject], parts: list[Catalog], report: DownloadReport, directory: Path
-    ) -> None:
-        """Learn what a download has brought, also when some of it failed."""
-        if subjects:
-            present = files_present(report, directory)
-            for catalog in parts:
+    def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
+        """Finish a directory and learn what a download has brought, also when some of it failed."""
+        report = finish(report)
+        if subjects and not report.dry_run:
+            present = finish.present(report)
+            for catalog in finish.parts:
                 note_files(subjects, catalog, present)
+        return report
 
     def _download_non_sub_keys(
         self,

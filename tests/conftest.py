@@ -31,7 +31,17 @@ class BlockedNetworkError(RuntimeError):
 
 
 @pytest.fixture(scope="session")
-def moto():
+def one_loader():
+    """Let boto3 read what S3 is once, and not for each client: that takes six sevenths of the time to make one."""
+    import botocore.loaders
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.loaders, "create_loader", cache(botocore.loaders.create_loader))
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto(one_loader):
     """S3 in memory, one server for the run (for each worker of xdist)."""
     from s3bids.testing.servers import moto_server
 
@@ -40,7 +50,7 @@ def moto():
 
 
 @pytest.fixture(scope="session")
-def rclone(tmp_path_factory):
+def rclone(tmp_path_factory, one_loader):
     """S3 over a directory, which is the server's `root`; it looks at no signature."""
     from s3bids.testing.servers import rclone_server
 
@@ -52,6 +62,34 @@ def rclone(tmp_path_factory):
 def bucket_name():
     """A bucket name that no other test of this process uses."""
     return f"bucket-{next(_SERIAL):04}"
+
+
+@pytest.fixture(scope="session")
+def make_bucket():
+    """A function that makes a bucket on a server: with one client for each, since a client costs more than a bucket."""
+    clients = {}
+
+    def make(server, name):
+        client = clients.get(server.url) or clients.setdefault(server.url, server.boto3_client())
+        client.create_bucket(Bucket=name)
+
+    yield make
+    for client in clients.values():
+        client.close()
+
+
+@pytest.fixture(params=["local", "moto", "rclone"])
+def any_params(request, bucket_name, tmp_path_factory, make_bucket):
+    """Parameters of an empty bucket: in the local emulation, and on two S3 servers."""
+    from s3bids.storage import LocalFSParams, S3Params
+
+    if request.param == "local":
+        root = tmp_path_factory.mktemp("root")
+        (root / bucket_name).mkdir()
+        return LocalFSParams(use_local_fs=True, root_dir=root, user="someone", bucket_name=bucket_name)
+    server = request.getfixturevalue(request.param)
+    make_bucket(server, bucket_name)
+    return S3Params(bucket_name, server.url, server.access_key, server.secret_key)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,12 +26,15 @@ ROOM_OF = {
     "bids": "bids",
     "catalog": "catalog",
     "selection": "selection",
+    "choice": "selection",
+    "choosing": "selection",
     "transfer": "transfer",
     "neuro": "neuro",
     **dict.fromkeys(
         (
             *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
-            *("loading", "header_table", "hbn", "openneuro", "legacy", "utils"),
+            *("loading", "header_table", "narrowing", "finishing", "trimming", "overview"),
+            *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
     ),
@@ -73,7 +76,7 @@ READS_ENVIRONMENT = "storage.params"
 
 HEAVY = [
     "boto3", "botocore", "s3fs", "obstore", "nibabel", "indexed_gzip", "numpy", "pandas", "joblib", "tqdm", "pydantic",
-    "yaml", "bidsschematools",
+    "yaml", "bidsschematools", "PIL", "pyarrow",
 ]  # fmt: skip
 
 
@@ -274,7 +277,7 @@ def test_no_module_has_a_name_that_says_nothing(modules):
 
 def test_the_imports_that_hold_the_package_together_are_seen(modules):
     """If the reader of imports went blind, all tests above would pass."""
-    assert "transfer.fetch" in imported(modules["transfer.engine"], modules, "s3bids")
+    assert "transfer.fetch" in imported(modules["transfer.pool"], modules, "s3bids")
     assert "bids.schema" in imported(modules["bids.names"], modules, "s3bids")
     assert "storage.files" in imported(modules["transfer.engine"], modules, "s3bids")
     assert "catalog" not in imported(modules["selection"], modules, "s3bids"), "it is there for type checkers only"

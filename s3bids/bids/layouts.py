@@ -11,6 +11,9 @@ layout          raw data                              derivatives
 ``standalone``  none: the root is one derivative      ``sub-X/...``, further ones as in ``nested``
 ==============  ====================================  =========================================
 
+Derivatives of derivatives, ``derivatives/<pipeline>/derivatives/<further>/sub-X/...``, go by the name
+``<pipeline>/<further>``; the first and the last arrangement have them.
+
 BIDS specification, "Storage of derived datasets"; the second arrangement is HBN's own.
 """
 
@@ -63,7 +66,17 @@ class Layout(StrEnum):
         names = list(derivatives)
         if self is Layout.SUBJECT_FIRST:
             return [f"{subject}/", *([f"{DERIVATIVES}/{subject}/"] if names else [])]
-        return [f"{subject}/", *(f"{DERIVATIVES}/{name}/{subject}/" for name in names)]
+        return [f"{subject}/", *(f"{self.derivative_root(name)}/{subject}/" for name in names)]
+
+    def derivative_root(self, derivative: str) -> str:
+        """Give the root of the data set that a derivative is; a subject-first layout has one for them all.
+
+        >>> Layout.NESTED.derivative_root("afq"), Layout.NESTED.derivative_root("qsiprep/dlqc")
+        ('derivatives/afq', 'derivatives/qsiprep/derivatives/dlqc')
+        """
+        if self is Layout.SUBJECT_FIRST or not derivative:
+            return DERIVATIVES
+        return "/".join(f"{DERIVATIVES}/{name}" for name in derivative.split("/"))
 
     def description_path(self, derivative: str) -> str:
         """Give the path of the ``dataset_description.json`` that describes a derivative.
@@ -71,9 +84,7 @@ class Layout(StrEnum):
         >>> Layout.NESTED.description_path("afq")
         'derivatives/afq/dataset_description.json'
         """
-        if self is Layout.SUBJECT_FIRST:
-            return f"{DERIVATIVES}/dataset_description.json"
-        return f"{DERIVATIVES}/{derivative}/dataset_description.json"
+        return f"{self.derivative_root(derivative)}/dataset_description.json"
 
     def place(self, path: str) -> Place:
         """Say to whom a file belongs.
@@ -87,6 +98,8 @@ class Layout(StrEnum):
         Place(subject='sub-1', derivative='afq')
         >>> Layout.SUBJECT_FIRST.place("derivatives/sub-1/qsiprep/sub-1/dwi/x.txt")
         Place(subject='sub-1', derivative='qsiprep')
+        >>> Layout.NESTED.place("derivatives/qsiprep/derivatives/dlqc/sub-1/x.json")
+        Place(subject='sub-1', derivative='qsiprep/dlqc')
         """
         parts = path.split("/")
         if parts[0] != DERIVATIVES or len(parts) == 1:
@@ -95,7 +108,10 @@ class Layout(StrEnum):
             return Place(parts[1], parts[2] if len(parts) > 3 else "")
         if len(parts) == 2:
             return Place(None, "")
-        return Place(_subject(parts, 2), parts[1])
+        at = 1
+        while len(parts) > at + 3 and parts[at + 1] == DERIVATIVES:
+            at += 2
+        return Place(_subject(parts, at + 1), "/".join(parts[1 : at + 1 : 2]))
 
 
 def _subject(parts: list[str], index: int) -> str | None:

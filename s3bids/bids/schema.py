@@ -21,6 +21,7 @@ class _Vocabulary:
     datatypes: frozenset[str]
     suffixes: frozenset[str]
     directory_extensions: tuple[str, ...]
+    index_entities: frozenset[str]
 
 
 def entity_order() -> tuple[str, ...]:
@@ -74,6 +75,17 @@ def short_name(entity: str) -> str:
     ('ses', 'ses', 'model')
     """
     return _vocabulary().short_names.get(entity, entity)
+
+
+def index_entities() -> frozenset[str]:
+    """Return the short names of the entities whose values are numbers, which names may write with zeros in front.
+
+    Examples
+    --------
+    >>> "run" in index_entities(), "ses" in index_entities()
+    (True, False)
+    """
+    return _vocabulary().index_entities
 
 
 def datatypes() -> frozenset[str]:
@@ -142,4 +154,5 @@ def _vocabulary() -> _Vocabulary:
         datatypes=frozenset(str(entry.value) for entry in schema.objects.datatypes.values()),
         suffixes=frozenset(str(entry.value) for entry in schema.objects.suffixes.values()),
         directory_extensions=tuple(sorted(e for e in extensions if e.startswith(".") and e.endswith("/"))),
+        index_entities=frozenset(s for s, name in long_by_short.items() if entities[name].format == "index"),
     )

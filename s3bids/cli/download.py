@@ -73,6 +73,7 @@ def command(
             target,
             derivatives=chosen.derivatives,
             suffix=chosen.suffix,
+            **chosen.asked,
             overwrite=overwrite,
             n_jobs=jobs,
             verify=verify,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,6 +63,8 @@ class Choice:
     #: Names or globs, or ``all``; empty: what the study says.
     derivatives: tuple[str, ...] = ()
     suffix: str | None = None
+    #: Further arguments of :meth:`s3bids.study.S3BIDSStudy.download_dataset`.
+    asked: dict[str, Any] = field(default_factory=dict)
 
 
 def split_list(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> tuple[str, ...]:
@@ -139,29 +142,139 @@ def choice_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def gathered(
-        *args: Any, subjects: tuple[str, ...], derivatives: tuple[str, ...], suffix: str | None, **rest: Any
+        *args: Any,
+        subjects: tuple[str, ...],
+        subjects_file: tuple[str, ...],
+        derivatives: tuple[str, ...],
+        suffix: str | None,
+        filter: tuple[str, ...],
+        bids_filter_file: dict[str, Any] | None,
+        **rest: Any,
     ) -> Any:
-        return command(*args, choice=Choice(subjects, derivatives, suffix), **rest)
+        if subjects and subjects_file:
+            raise click.UsageError("--subjects and --subjects-file both say which subjects; give one of them")
+        if filter and bids_filter_file is not None:
+            raise click.UsageError("--filter and --bids-filter-file both say which files; give one of them")
+        asked = {name: rest.pop(name) for name in ASKED}
+        filters = bids_filter_file if bids_filter_file is not None else _filters(filter)
+        asked = {name: value for name, value in {"filters": filters, **asked}.items() if _is_given(value)}
+        if asked.pop("no_sidecars", False):
+            asked["with_sidecars"] = False
+        return command(*args, choice=Choice(subjects or subjects_file, derivatives, suffix, asked), **rest)
 
-    options = (
-        click.option(
-            "--subjects",
-            metavar="all|ID,..|N",
-            multiple=True,
-            callback=split_list,
-            help="Which subjects (default: all): ids with or without sub-, as in 01,sub-02 or by repeating the option;"
-            " or how many, from the first on. A number that is the id of a subject means this subject.",
-        ),
-        click.option(
-            "--derivatives",
-            metavar="NAME,..",
-            multiple=True,
-            callback=split_list,
-            help="Derivatives to bring as well: names, globs such as 'fmri*', or all (default: none).",
-        ),
-        click.option("--suffix", metavar="S", help="Of the subjects' files, only those whose names end with this."),
-    )
-    return _decorated(gathered, options)
+    return _decorated(gathered, (*_SUBJECT_OPTIONS, *_FILE_OPTIONS))
+
+
+#: Options that are arguments of `download_dataset`, by the names that those have; and one that turns one off.
+ASKED = (
+    *("where", "sample", "balance", "random_seed", "include", "exclude", "keys", "require", "with_fieldmaps"),
+    *("valid_subset", "no_sidecars"),
+)
+
+
+def _is_given(value: object) -> bool:
+    # A seed of 0 is one, though it equals False.
+    return value is not None and value is not False and value != ()
+
+
+def _filters(texts: tuple[str, ...]) -> dict[str, Any] | None:
+    from ..bids.filters import parse_filter_texts
+
+    return parse_filter_texts(texts) if texts else None
+
+
+def _from_file(parse: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Give a callback that reads the file of an option by a function of :mod:`s3bids.bids.lists`."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+        if value is None:
+            return () if parse == "parse_subjects" else None
+        not_empty(ctx, param, value)
+        from ..bids import lists
+
+        try:
+            data = Path(value).read_bytes()
+        except OSError as error:
+            raise click.BadParameter(f"cannot read {value}: {error.strerror or error}", ctx, param) from error
+        found = getattr(lists, parse)(data, source=value)
+        return tuple(found) if isinstance(found, list) else found
+
+    return read
+
+
+def split_names(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> tuple[str, ...]:
+    """As :func:`split_list`, where no word stands for everything."""
+    names = tuple(name.strip() for value in values for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter("a name is empty; write for example T1w,dwi", ctx, param)
+    return names
+
+
+_SUBJECT_OPTIONS = (
+    click.option(
+        "--subjects",
+        metavar="all|ID,..|N",
+        multiple=True,
+        callback=split_list,
+        help="Which subjects (default: all): ids with or without sub-, as in 01,sub-02 or by repeating the option;"
+        " or how many, from the first on. A number that is the id of a subject means this subject.",
+    ),
+    click.option(
+        "--subjects-file",
+        metavar="FILE",
+        callback=_from_file("parse_subjects"),
+        help="Subjects from a file: one id a line, or a table with a column participant_id.",
+    ),
+    click.option(
+        "--where",
+        metavar="EXPR",
+        callback=not_empty,
+        help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
+    ),
+    click.option("--sample", type=int, metavar="N", help="Of these, N drawn at random; the same N at every run."),
+    click.option("--balance", metavar="COLUMN", callback=not_empty, help="Draw as many for each value of this column."),
+    click.option("--random-seed", type=int, metavar="N", help="Draw another sample (default: 0)."),
+    click.option(
+        "--require", metavar="T1w,..", multiple=True, callback=split_names, help="Leave out subjects that lack these."
+    ),
+)
+_FILE_OPTIONS = (
+    click.option(
+        "--derivatives",
+        metavar="NAME,..",
+        multiple=True,
+        callback=split_list,
+        help="Derivatives to bring as well: names, globs such as 'fmri*', or all (default: none).",
+    ),
+    click.option("--suffix", metavar="S", help="Of the subjects' files, only those whose names end with this."),
+    click.option(
+        "--filter",
+        metavar="ENTITY=VALUE,..",
+        multiple=True,
+        help="Of the subjects' files, only those whose names say this: task=rest, run=1,2, suffix=T1w; space=none"
+        " (absent), acq=* (present), desc=re:^pre (a regular expression). All filters must hold.",
+    ),
+    click.option(
+        "--bids-filter-file",
+        metavar="FILE",
+        callback=_from_file("parse_filter_json"),
+        help="Filters from the JSON file of fMRIPrep's option of this name.",
+    ),
+    click.option("--include", metavar="GLOB", multiple=True, help="Only paths like this: 'sub-*/**/*_T1w.nii.gz'."),
+    click.option("--exclude", metavar="GLOB", multiple=True, help="No paths like this."),
+    click.option(
+        "--keys-from",
+        "keys",
+        metavar="FILE",
+        callback=_from_file("parse_keys"),
+        help="Only the files named in a file: paths in the study, or keys, one a line.",
+    ),
+    click.option("--no-sidecars", is_flag=True, help="Leave out what the chosen files need: sidecars, root files."),
+    click.option("--with-fieldmaps", is_flag=True, help="Bring the fieldmaps of the chosen files."),
+    click.option(
+        "--valid-subset", is_flag=True, help="Cut tables and links down to what is there, so that the subset validates."
+    ),
+)
 
 
 def _decorated(command: Command, options: Iterable[Callable[[Command], Command]]) -> Command:
@@ -181,5 +294,6 @@ __all__ = [
     "log_option",
     "not_empty",
     "split_list",
+    "split_names",
     "study_argument",
 ]

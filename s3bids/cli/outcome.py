@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 #: Files of one kind of trouble that are named on the screen; ``--json`` and ``--log-file`` have all.
 MOST_NAMED = 100
+#: Files that were cut down or written that are named on the screen.
+MOST_CHANGES = 3
 
 
 def exit_code(report: DownloadReport) -> Exit:
@@ -67,10 +69,24 @@ def show_outcome(
     if is_complete(report):
         what = f"{files_text(planned)} that had failed" if retry_failed else files_text(planned)
         out(f"complete: {what} in {directory}, all of them checked")
+        _say_changes(report)
         return
     here = report.fetched + report.skipped
     advice = "run the same command again to fetch what is missing" if report.failed else "see --overwrite"
     out(f"not complete: {here:,} of {files_text(planned)} are in {directory}; {advice}")
+
+
+def _say_changes(report: DownloadReport) -> None:
+    """Say which files are not as they are on storage."""
+    if report.trimmed_files:
+        number, names = files_text(len(report.trimmed_files)), _first(report.trimmed_files)
+        out(f"cut down to what is here: {number} ({names}); the manifest has the originals")
+    if report.written_files:
+        out(f"written, since the study has none: {_first(report.written_files)}")
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:MOST_CHANGES]) + (", ..." if len(names) > MOST_CHANGES else "")
 
 
 def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> dict[str, Any]:
@@ -87,6 +103,8 @@ def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> di
         "seconds": round(report.seconds, 3),
         "failed_files": [failure._asdict() for failure in report.failed_files],
         "conflicting_files": [failure._asdict() for failure in report.conflicting_files],
+        "trimmed_files": list(report.trimmed_files),
+        "written_files": list(report.written_files),
     }
 
 

@@ -35,7 +35,12 @@ def command(
     chosen = open_chosen(study, connection, choice)
     target = chosen.directory(directory)
     report = chosen.study.download_dataset(
-        target, derivatives=chosen.derivatives, suffix=chosen.suffix, overwrite=overwrite, dry_run=True
+        target,
+        derivatives=chosen.derivatives,
+        suffix=chosen.suffix,
+        **chosen.asked,
+        overwrite=overwrite,
+        dry_run=True,
     )
     show_trouble(report)
     show_plan(chosen, report, target, as_json=as_json)

@@ -28,10 +28,26 @@ def command(as_json: bool) -> None:
         rows = zip(configs, files.values(), strict=True)
         out_json([{**_as_in_the_file(config), "file": str(path)} for config, path in rows])
         return
-    cells = [(config.name, config.description, config.location) for config in configs]
-    out_all(table(["study", "description", "where"], cells, texts=3))
+    header = ["study", "description", "data sets", "layout", "region", "participants", "where"]
+    out_all(table(header, map(_cells, configs), texts=len(header)))
     folder = next(iter(files.values())).parent
-    out("", f"Their files are in {folder}; s3bids studies --json tells more.")
+    out(
+        "",
+        "Where there are many data sets, s3bids ls STUDY lists them, and STUDY/NAME is one of them.",
+        f"The files are in {folder}; s3bids studies --json tells more.",
+    )
+
+
+def _cells(config: StudyConfig) -> tuple[str, ...]:
+    return (
+        config.name,
+        config.description,
+        "many" if config.collection else "one",
+        config.layout or ("subject-first" if config.site else "nested"),
+        config.region or "-",
+        config.participants or "-",
+        config.location,
+    )
 
 
 def _as_in_the_file(config: StudyConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import StudyConfig, load_config, open_study, shipped_studies
 from ..errors import ConfigError, SubjectNotFoundError
@@ -30,12 +30,16 @@ def config_of(study: str) -> StudyConfig:
         return url_config(study)
     shipped = shipped_studies()
     is_path = study.endswith((".yaml", ".yml")) or os.path.basename(study) != study  # noqa: PTH119 - no Path: 'x/'
-    if is_path and not Path(study).is_dir():
+    is_member = study.partition("/")[0] in shipped and not Path(study).exists()
+    if is_path and not is_member and not Path(study).is_dir():
         return load_config(study)
     if study in shipped:
         return load_config(shipped[study])
     if Path(study).is_file():
         return load_config(study)
+    collection, _, member = study.partition("/")
+    if collection in shipped and member:
+        return load_config(shipped[collection]).member(member.removesuffix("/"))
     raise ConfigError(_unknown_text(study, list(shipped)))
 
 
@@ -72,6 +76,8 @@ class Chosen:
     study: S3BIDSStudy
     derivatives: DerivativeChoice
     suffix: str | None
+    #: Further arguments of a download.
+    asked: dict[str, Any]
 
     @property
     def location(self) -> str:
@@ -88,7 +94,8 @@ def open_chosen(study: str, connection: Connection, choice: Choice) -> Chosen:
     config = connection.applied_to(config_of(study))
     names = choice.derivatives or config.derivatives
     everything = names in ((ALL,), ("*",))
-    return Chosen(_with_subjects(config, choice.subjects), True if everything else list(names), choice.suffix)
+    opened = _with_subjects(config, choice.subjects)
+    return Chosen(opened, True if everything else list(names), choice.suffix, choice.asked)
 
 
 def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:

@@ -101,7 +101,7 @@ def _show(found: Verification, directory: str, *, deep: bool, remote: bool) -> N
     if not found.differences:
         out(f"{files_text(found.files)}, {size_text(found.bytes)}, in {directory}: {what} agree with {others}")
     elif remote:
-        kinds = Counter(each.kind for each in found.differences)
+        kinds = Counter(each.kind for each in found.differences)  # in the order of the differences
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
         out(f"{directory}, with {files_text(found.files)}, differs from {others} ({what}): {counts}")
     else:

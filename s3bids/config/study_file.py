@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from ..errors import ConfigError
+from ..dataset import PARTICIPANTS
+from ..errors import ConfigError, ObjectNotFoundError
 from ..hbn import HBNSite, site_name
 from ..storage.params import (
     DEFAULT_USER,
@@ -18,6 +19,7 @@ from ..storage.params import (
     local_params,
     url_params,
 )
+from ..storage.registry import open_storage
 from ..study import S3BIDSStudy
 from .yaml_text import Document, read_document
 
@@ -47,6 +49,8 @@ ALLOWED = {
     "use_participants_tsv": "true or false",
     "random_seed": "a number from 0 to 4294967295",
     "derivatives": "all, a name, or a list of names",
+    "participants": "the path of the participant table, relative to the root (default: participants.tsv), or none",
+    "collection": "true or false; true if the prefix holds a directory for each data set",
 }
 
 #: Words for unsigned requests, besides true (other tools write the credentials of a public bucket as none).
@@ -102,6 +106,10 @@ class StudyConfig:
     random_seed: int | None = None
     #: Names or globs; ``("*",)`` stands for all.
     derivatives: tuple[str, ...] = ()
+    #: The path of the participant table, relative to the root; ``""`` if there is none that could be read.
+    participants: str = PARTICIPANTS
+    #: The prefix holds a directory for each data set; one is named as in ``abide/CMU_a``.
+    collection: bool = False
 
     def __post_init__(self) -> None:
         for key, is_wrong, why in self._rules():
@@ -127,6 +135,9 @@ class StudyConfig:
             ("profile", self.anon and self.profile is not None, "a profile signs requests, and anon is true"),
             ("subjects", number and int(str(self.subjects)) < 1, "at least one subject must be wanted"),
             ("subjects", not number and not self.subjects, "no subject is named"),
+            ("participants", self.participants.startswith("/"), "it begins at the root of the study, without a slash"),
+            ("participants", is_site and self.participants != PARTICIPANTS, f"a site has {PARTICIPANTS}"),
+            ("collection", self.collection and is_site, "a site is one data set"),
             ("random_seed", not 0 <= (self.random_seed or 0) < 2**32, f"{self.random_seed} is out of range"),
         ]
 
@@ -143,6 +154,29 @@ class StudyConfig:
         """The study's address, as it is configured: ``s3://bucket/prefix`` or ``file:///root/bucket/prefix``."""
         start = "s3://" if self.local_root is None else f"file://{Path(self.local_root).as_posix()}/"
         return f"{start}{self.bucket}/{self.prefix.strip('/')}".rstrip("/")
+
+    def member(self, name: str) -> StudyConfig:
+        """Give the config of one data set of a collection.
+
+        Raises
+        ------
+        ConfigError
+            If this is no collection, or the name is no directory's.
+        """
+        if not self.collection:
+            raise ConfigError(
+                f"the study {self.name} is one data set, so there is no {self.name}/{name}; leave {name} out"
+            )
+        if not name or "/" in name or name in (".", ".."):
+            raise ConfigError(f"{self.name}/{name} names no data set; {self._advice}")
+        safe = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+        return replace(
+            self, name=f"{self.name}-{safe}", prefix=f"{self.prefix.strip('/')}/{name}".lstrip("/"), collection=False
+        )
+
+    @property
+    def _advice(self) -> str:
+        return f"s3bids ls {self.name} lists the data sets, and {self.name}/NAME is one of them"
 
 
 def _is_address(url: str | None) -> bool:
@@ -192,6 +226,8 @@ def _prepared(document: Document) -> dict[str, Any]:
         values["derivatives"] = ("*",) if derivatives == "all" else (derivatives,)
     if isinstance(values.get("local_root"), str):
         values["local_root"] = str(document.path.absolute().parent / values["local_root"])
+    if str(values.get("participants", "")).lower() == "none":
+        values["participants"] = ""
     if "class" in values:
         values["study_class"] = values.pop("class")
     return values
@@ -234,7 +270,7 @@ def shipped_studies() -> dict[str, Path]:
     folder = here / "_studies"
     if not folder.is_dir():
         folder = here.parent / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDSStudy:
@@ -254,6 +290,8 @@ def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDS
     SubjectNotFoundError
         If a subject is unknown, naming the nearest.
     """
+    if config.collection:
+        raise ConfigError(f"{config.name} holds many data sets; {config._advice}")
     chosen = config.subjects if subjects is None else subjects
     params = params_of(config)
     if config.study_class == "HBNSite":
@@ -278,7 +316,27 @@ def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDS
         config.random_seed,
         storage=params,
         layout=config.layout or "nested",
+        participants=config.participants,
     )
+
+
+def list_members(config: StudyConfig) -> list[str]:
+    """List the data sets of a collection: one delimiter listing, sorted.
+
+    Raises
+    ------
+    ConfigError
+        If it is no collection.
+    ObjectNotFoundError
+        If nothing is under the prefix.
+    """
+    if not config.collection:
+        raise ConfigError(f"{config.name} is one data set, no collection of them")
+    with open_storage(config.bucket, params_of(config), anon=config.anon) as storage:
+        directories, _ = storage.children(config.prefix.strip("/"))
+    if not directories:
+        raise ObjectNotFoundError(f"cannot list {config.location}: there are no directories; check the prefix")
+    return sorted(key.removesuffix("/").rpartition("/")[2] for key in directories)
 
 
 def params_of(config: StudyConfig) -> Params:
@@ -300,4 +358,4 @@ def params_of(config: StudyConfig) -> Params:
     return params
 
 
-__all__ = ["ALLOWED", "StudyConfig", "load_config", "open_study", "params_of", "shipped_studies"]
+__all__ = ["ALLOWED", "StudyConfig", "list_members", "load_config", "open_study", "params_of", "shipped_studies"]

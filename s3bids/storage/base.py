@@ -7,20 +7,28 @@ that ends in ``/``) is not an object to any method here, except to :meth:`Storag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ..errors import KeyRefusedError
+from ..errors import ConfigError, KeyRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
+    from .chooser import TransferMethod
+    from .sources import Data
+    from .transfers import ProgressCallback, TransferSettings
+
 #: Several keys. An alias, because ``list`` means the listing inside :class:`Storage`.
 Keys = list[str]
+
+#: Arguments of one request to S3, by name.
+RequestArgs = Mapping[str, Any]
 
 #: Names that no one wants in a bucket: what macOS leaves in folders and archives.
 UNWANTED_NAMES = (".DS_Store", "MACOSX", "__MACOSX")
@@ -63,6 +71,12 @@ class Storage(Protocol):
 
     All methods raise :class:`~s3bids.errors.BucketNotFoundError`, :class:`~s3bids.errors.AccessDeniedError` and
     :class:`~s3bids.errors.StorageConnectionError` as the case may be; what else they raise is said at each.
+
+    A `progress_callback` is called as ``callback(done, total)``, in bytes, one call at a time but from any thread:
+    never going back, and with ``(total, total)`` at the end, when all is stored. What it raises ends the transfer and
+    reaches the caller. A `transfer_config` is a ``boto3.s3.transfer.TransferConfig``, of which an attribute that is
+    None means the documented default; None stands for ``TransferConfig(max_concurrency=3)``. It limits the size and
+    the number of the parts on S3 and has no effect elsewhere.
     """
 
     @property
@@ -99,8 +113,21 @@ class Storage(Protocol):
         """Say what one object is; :class:`~s3bids.errors.ObjectNotFoundError` if there is none."""
         ...
 
-    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        if_match: str | None = None,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> bytes:
         """Read the bytes ``[start:end]`` of an object, as a slice does: past its end there are none.
+
+        With `method` ``"simple"`` an object comes in one request, with ``"transfer"`` a large one comes in ranges side
+        by side; None leaves it to what has been faster. A part of an object always comes in one request.
 
         Raises :class:`~s3bids.errors.ObjectNotFoundError` if the object is missing, ValueError for a negative bound.
         `if_match` is that of :meth:`stream`.
@@ -115,6 +142,7 @@ class Storage(Protocol):
         *,
         end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
+        progress_callback: ProgressCallback | None = None,
     ) -> Iterator[Piece]:
         """Yield the bytes ``[start:end]`` of an object, as a slice does, in pieces of about `chunk_size` bytes.
 
@@ -124,29 +152,69 @@ class Storage(Protocol):
 
         With `if_match` (an ETag without quotes) :class:`~s3bids.errors.ObjectChangedError` is raised when the server
         says that the object has another one; a storage without ETags does not look at it. The first request is made
-        when the first piece is asked for.
+        when the first piece is asked for. With a `progress_callback` the size is asked for first.
         """
         ...
 
-    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
+    def write(
+        self,
+        key: str,
+        data: Data,
+        *,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object at once and return its key; readers see the old object or the new one.
 
-        Raises :class:`~s3bids.errors.KeyRefusedError` for a key that :func:`check_writable_key` refuses.
+        Parameters
+        ----------
+        data
+            Bytes in memory, which are not copied, or an open binary file, which is read from its position on; of a
+            BytesIO all bytes are taken.
+        method
+            ``"simple"``: in one request; ``"transfer"``: large data go in parts side by side; None leaves it to what
+            has been faster.
+
+        Raises
+        ------
+        KeyRefusedError
+            For a key that :func:`check_writable_key` refuses.
+        TypeError
+            If `data` is something else.
         """
         ...
 
-    def upload(self, path: str | PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+    def upload(
+        self,
+        path: str | PathLike[str],
+        key: str,
+        *,
+        ignore: Iterable[str] = UNWANTED_NAMES,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str | Keys:
         """Write a file under `key`, or a folder's files below it; return the key, or the sorted keys of a folder.
 
-        A missing `path` is FileNotFoundError. Parts of a path named in `ignore` are left out.
+        A missing `path` is FileNotFoundError. Parts of a path named in `ignore` are left out of a folder. All keys are
+        checked before the first byte is sent. The progress counts the whole folder.
         """
         ...
 
-    def download(self, key: str, path: str | PathLike[str], *, overwrite: bool = True) -> str:
+    def download(
+        self,
+        key: str,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = True,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object to a file, atomically, making its parents; return ``str(path)``.
 
         With ``overwrite=False`` an existing file is left alone and nothing is requested. A directory at `path` is
-        IsADirectoryError. A failure leaves neither a file nor a new directory behind.
+        IsADirectoryError. A failure leaves neither a file nor a new directory behind. Memory does not grow with the
+        object.
         """
         ...
 
@@ -157,8 +225,28 @@ class Storage(Protocol):
         """
         ...
 
-    def create_bucket(self, name: str | None = None) -> bool:
-        """Create a bucket (default: this one). True if it is yours now, False if the name belongs to someone else."""
+    def create_bucket(
+        self,
+        name: str | None = None,
+        *,
+        create_args: RequestArgs | None = None,
+        bucket_encryption_args: RequestArgs | None = None,
+        block_bucket_public_access_args: RequestArgs | None = None,
+        bucket_policy_args: RequestArgs | None = None,
+    ) -> bool:
+        """Create a bucket (default: this one). True if it is yours now, False if the name belongs to someone else.
+
+        Parameters
+        ----------
+        create_args, bucket_encryption_args, block_bucket_public_access_args, bucket_policy_args
+            Arguments for the requests CreateBucket, PutBucketEncryption, PutPublicAccessBlock and PutBucketPolicy of
+            S3; the last three are sent only if they have some. They have no effect elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If the name is not one path component.
+        """
         ...
 
     def close(self) -> None:
@@ -229,6 +317,15 @@ def _key_problem(key: str) -> str | None:
     return None
 
 
+def check_bucket_name(name: str) -> str:
+    """Refuse a bucket's name that is not one path component: on disk it would lead elsewhere."""
+    if not isinstance(name, str):
+        raise TypeError(f"a bucket's name is text, not {type(name).__name__}: {name!r}")
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise ConfigError(f"cannot create the bucket {name!r}: a bucket's name is one path component")
+    return name
+
+
 def plain_etag(etag: str | None) -> str | None:
     """Take the quotes and the weak mark off an ETag; None and an empty one are None.
 
@@ -267,7 +364,9 @@ __all__ = [
     "Keys",
     "ObjectInfo",
     "Piece",
+    "RequestArgs",
     "Storage",
+    "check_bucket_name",
     "check_range",
     "check_writable_key",
     "directory_prefix",

@@ -12,17 +12,22 @@ import re
 import socket
 import zlib
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .base import directory_prefix
+from ..errors import DestinationError
+from .base import check_writable_key, directory_prefix
+from .concurrency import in_threads
+from .transfers import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .base import Piece
+    from .transfers import ProgressCallback
 
 _PART = re.compile(r"\.s3bids-(?P<host>[0-9a-f]{8})-(?P<pid>\d+|free)-\d+-[0-9a-f]{8}\.part")
 _numbers = count()
@@ -129,25 +134,58 @@ def folder_files(folder: Path, ignore: tuple[str, ...]) -> list[tuple[str, Path]
     return sorted(found)
 
 
+@dataclass(frozen=True)
+class Together:
+    """How the files of a folder are uploaded."""
+
+    #: Files at once.
+    workers: int = 1
+    #: Only files smaller than this, in bytes; the others go one by one, after them.
+    below: int = 0
+
+
 def upload_with(
-    upload_file: Callable[[Path, str], str], path: str | os.PathLike[str], key: str, ignore: tuple[str, ...]
+    upload_file: Callable[[Path, str, Progress], str],
+    path: str | os.PathLike[str],
+    key: str,
+    ignore: Iterable[str],
+    *,
+    progress_callback: ProgressCallback | None = None,
+    together: Together = Together(),
 ) -> str | list[str]:
-    """Upload a file under `key`, or a folder's files below it, one by one.
+    """Upload a file under `key`, or a folder's files below it. All keys are checked before the first byte is sent.
 
     Parameters
     ----------
     upload_file
-        Stores one file under one key and returns the key.
+        Stores one file under one key, counts its bytes in a progress and returns the key.
     ignore
         Parts of a path that are left out.
+    progress_callback
+        Told of the whole folder.
     """
+    if isinstance(ignore, str):
+        raise TypeError(f"ignore is several names, not one text: {ignore!r}")
     source = Path(path)
     if not source.exists():
         raise FileNotFoundError(f"cannot upload {source}: there is no such file or folder")
-    if source.is_file():
-        return upload_file(source, key)
+    is_folder = source.is_dir()
+    if not is_folder and not source.is_file():
+        raise ValueError(f"cannot upload {source}: it is neither a file nor a folder")
     start = directory_prefix(key)
-    return [upload_file(file, f"{start}{name}") for name, file in folder_files(source, ignore)]
+    files = (
+        {f"{start}{name}": file for name, file in folder_files(source, tuple(ignore))} if is_folder else {key: source}
+    )
+    for name in files:
+        check_writable_key(name)
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    progress = Progress(progress_callback, sum(sizes.values()))
+    small = [name for name in files if sizes[name] < together.below] if together.workers > 1 else []
+    in_threads(lambda name: upload_file(files[name], name, progress), small, workers=together.workers)
+    for name in sorted(files.keys() - set(small)):
+        upload_file(files[name], name, progress)
+    progress.end()
+    return sorted(files) if is_folder else key
 
 
 def save(pieces: Iterable[Piece], path: str | os.PathLike[str], *, overwrite: bool) -> str:
@@ -161,6 +199,32 @@ def save(pieces: Iterable[Piece], path: str | os.PathLike[str], *, overwrite: bo
         for piece in pieces:
             file.write(piece)
     return str(path)
+
+
+@contextmanager
+def private_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Make a folder that nobody else uses, and remove it with all it holds, whatever happens.
+
+    Parameters
+    ----------
+    parent
+        Where. Default: the system's directory for temporary files (``TMPDIR``).
+    """
+    # Not above: they take a tenth of the time that the command line may take to start.
+    import shutil
+    import tempfile
+
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".s3bids-", dir=parent))
+    except OSError as error:
+        where = parent or "the directory for temporary files (TMPDIR)"
+        raise DestinationError(
+            f"cannot make a folder in {where}: {error.strerror or error}; check the permissions and the room there"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @cache

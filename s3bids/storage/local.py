@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import (
-    AccessDeniedError,
-    BucketNotFoundError,
-    KeyClashError,
-    KeyRefusedError,
-    ObjectNotFoundError,
-    StorageError,
-)
+from ..errors import BucketNotFoundError, KeyClashError, KeyRefusedError, ObjectNotFoundError
+from . import audit
 from .base import (
     CHUNK_BYTES,
     UNWANTED_NAMES,
     Entries,
     Keys,
     ObjectInfo,
+    RequestArgs,
+    check_bucket_name,
     check_range,
     check_writable_key,
     directory_prefix,
@@ -31,12 +25,17 @@ from .base import (
     require_key,
 )
 from .files import atomic_file, is_part, save, upload_with
+from .local_files import info, is_text, remove_empty_below, translate, translating
 from .params import DEFAULT_BUCKET, LocalFSParams
+from .sources import Data, FileSource, Source, source_of
+from .transfers import Progress, ProgressCallback, TransferSettings, check_settings, counted, span_bytes, tell_all, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
+
+    from .chooser import TransferMethod
 
     #: A directory's entries by name; the name of a folder ends in '/'.
     NamedEntries = list[tuple[str, os.DirEntry[str]]]
@@ -108,8 +107,17 @@ class LocalStorage:
             raise KeyRefusedError(f"the path {path} lies outside the bucket's directory {self._home}")
         return absolute.relative_to(self._home).as_posix()
 
+    def _own(self, key: str) -> str:
+        """Reduce an absolute path inside the bucket's directory to its key; leave any other key as it is."""
+        home = self._home.as_posix()
+        if not str(key).startswith(home):
+            return key
+        rest = key.removeprefix(home)
+        return rest.removeprefix("/") if rest[:1] in ("", "/") else key
+
     def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`."""
+        prefix = self._own(prefix)
         self._require_bucket("list", prefix)
         start = prefix if literal else directory_prefix(prefix)
         folder, _, _ = start.rpartition("/")
@@ -128,9 +136,13 @@ class LocalStorage:
             if name.endswith("/"):
                 yield from self._walk(Path(entry.path), f"{start}{name}", (*above, here))
                 continue
-            with _translating("list", self.location, start):
+            with translating("list", self.location, start):
                 stat = entry.stat()
-            yield _info(f"{start}{name}", stat)
+            yield info(f"{start}{name}", stat)
+
+    def _is_shown(self, name: str, entry: os.DirEntry[str]) -> bool:
+        """Say whether an entry is a directory with an object below; an empty one has no counterpart on S3."""
+        return name.endswith("/") and next(self._walk(Path(entry.path), "", ()), None) is not None
 
     def _sorted_entries(self, directory: Path) -> NamedEntries:
         """Give a directory's entries by name; a folder's name ends in '/', so that keys come out in S3's order."""
@@ -142,16 +154,17 @@ class LocalStorage:
                         continue
                     if entry.is_dir():
                         found.append((f"{entry.name}/", entry))
-                    elif entry.is_file() and not is_part(entry.name) and _is_text(entry.name):
+                    elif entry.is_file() and not is_part(entry.name) and is_text(entry.name):
                         found.append((entry.name, entry))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _translate(error, f"cannot list {directory}") from error
+            raise translate(error, f"cannot list {directory}") from error
         return sorted(found, key=lambda item: item[0])
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level; see :meth:`Storage.children`."""
+        prefix = self._own(prefix)
         start = directory_prefix(prefix)
         if delimiter != "/":
             return group_entries(list(self.list(prefix)), start, delimiter)
@@ -159,18 +172,32 @@ class LocalStorage:
         if start and not self._is_inside(start.removesuffix("/")):
             return [], []
         entries = self._sorted_entries(self._home / start)
-        directories = [f"{start}{name}" for name, entry in entries if name.endswith("/") and _has_files(entry.path)]
-        objects = [_info(f"{start}{name}", entry.stat()) for name, entry in entries if not name.endswith("/")]
+        directories = [f"{start}{name}" for name, entry in entries if self._is_shown(name, entry)]
+        objects = [info(f"{start}{name}", entry.stat()) for name, entry in entries if not name.endswith("/")]
         return directories, objects
 
     def head(self, key: str) -> ObjectInfo:
         """Say what one object is; see :meth:`Storage.head`."""
+        key = self._own(key)
         path = self._existing(key, "look at")
-        return _info(key, path.stat())
+        return info(key, path.stat())
 
-    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        if_match: str | None = None,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> bytes:
         """Read bytes of an object; see :meth:`Storage.read`. There are no ETags, so `if_match` is not looked at."""
-        return self.read_range(key, start, end, if_match=if_match)[0]
+        check_settings(method, transfer_config)
+        data, _ = self.read_range(key, start, end, if_match=if_match)
+        tell_all(progress_callback, len(data))
+        return data
 
     def read_range(
         self, key: str, start: int, end: int | None, *, if_match: str | None = None
@@ -178,11 +205,12 @@ class LocalStorage:
         """Read a range, and say what object it is of; see :class:`~s3bids.storage.capabilities.RangeReader`."""
         del if_match
         check_range(start, end)
+        key = self._own(key)
         path = self._existing(key, "read")
-        with _translating("read", self.location, key), path.open("rb") as file:
+        with translating("read", self.location, key), path.open("rb") as file:
+            found = info(key, os.fstat(file.fileno()))
             file.seek(start)
-            data = file.read() if end is None else file.read(max(0, end - start))
-            return data, _info(key, os.fstat(file.fileno()))
+            return file.read(span_bytes(found.size, start, end)), found
 
     def stream(
         self,
@@ -192,6 +220,7 @@ class LocalStorage:
         *,
         end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
+        progress_callback: ProgressCallback | None = None,
     ) -> Iterator[bytes]:
         """Yield an object's bytes; see :meth:`Storage.stream`. There are no ETags, so `if_match` is not looked at."""
         del if_match
@@ -199,75 +228,128 @@ class LocalStorage:
         check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
-        return self._stream(key, start, end, chunk_size)
+        key = self._own(key)
+        pieces = self._stream(key, start, end, chunk_size)
+        return told(pieces, lambda: span_bytes(self.head(key).size, start, end), progress_callback)
 
     def _stream(self, key: str, start: int, end: int | None, chunk_size: int) -> Iterator[bytes]:
         path = self._existing(key, "read")
-        with _translating("read", self.location, key), path.open("rb") as file:
+        with translating("read", self.location, key), path.open("rb") as file:
             file.seek(start)
             left = sys.maxsize if end is None else end - start
             while left > 0 and (piece := file.read(min(chunk_size, left))):
                 left -= len(piece)
                 yield piece
 
-    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
+    def write(
+        self,
+        key: str,
+        data: Data,
+        *,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object at once; see :meth:`Storage.write`."""
-        with self._writing(key) as path, atomic_file(path) as file:
-            # A view with gaps has no bytes in a row to write from.
-            file.write(data if not isinstance(data, memoryview) or data.contiguous else bytes(data))
+        check_settings(method, transfer_config)
+        source = source_of(data)
+        progress = Progress(progress_callback, source.size)
+        key = self._write(self._own(key), source, progress)
+        progress.end()
+        return key
+
+    def _write(self, key: str, source: Source, progress: Progress) -> str:
+        with self.writing(key) as file:
+            for piece in source.pieces(CHUNK_BYTES):
+                file.write(piece)
+                progress.add(len(piece))
         return key
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """Open an object for writing; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
-        with self._writing(key) as path, atomic_file(path) as file:
+        path = self._writable(key)
+        with translating("write", self.location, key), atomic_file(path) as file:
             yield file
+        audit.tell("write", self.bucket, key)
 
-    def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        key: str,
+        *,
+        ignore: Iterable[str] = UNWANTED_NAMES,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`."""
-        return upload_with(self._upload_file, path, key, ignore)
+        check_settings(None, transfer_config)
+        return upload_with(self._upload_file, path, self._own(key), ignore, progress_callback=progress_callback)
 
-    def _upload_file(self, source: Path, key: str) -> str:
-        with self._writing(key) as path, source.open("rb") as original, atomic_file(path) as file:
-            while piece := original.read(CHUNK_BYTES):
-                file.write(piece)
-        return key
+    def _upload_file(self, path: Path, key: str, progress: Progress) -> str:
+        with path.open("rb") as file:
+            return self._write(key, FileSource(file), progress)
 
-    def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
+    def download(
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object to a file; see :meth:`Storage.download`."""
-        require_key(key)
-        return save(self._stream(key, 0, None, CHUNK_BYTES), path, overwrite=overwrite)
+        check_settings(None, transfer_config)
+        key = self._own(require_key(key))
+        if not overwrite and Path(path).is_file():
+            return str(path)
+        progress = Progress(progress_callback, self.head(key).size)
+        save(counted(self._stream(key, 0, None, CHUNK_BYTES), progress), path, overwrite=True)
+        progress.end()
+        return str(path)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. Directories left empty go too."""
         if not recursive:
             return self._delete_one(key)
-        start = directory_prefix(key)
+        start = directory_prefix(self._own(key))
         if not start and not force:
             raise ValueError(f"deleting everything in {self.location} needs force=True")
         keys = [entry.key for entry in self.list(key)]
         for name in keys:
-            with _translating("delete", self.location, name):
-                (self._home / name).unlink()
+            self._unlink(self._home / name, name)
         if not start or self._is_inside(start.removesuffix("/")):
-            _remove_empty_below(self._home / start, keep=self._home)
+            remove_empty_below(self._home / start, keep=self._home)
         return keys
 
     def _delete_one(self, key: str) -> Keys:
+        key = self._own(key)
         try:
             path = self._existing(key, "delete")
         except ObjectNotFoundError:
             return []
-        with _translating("delete", self.location, key):
-            path.unlink()
+        self._unlink(path, key)
         return [key]
 
-    def create_bucket(self, name: str | None = None) -> bool:
+    def _unlink(self, path: Path, key: str) -> None:
+        with translating("delete", self.location, key):
+            path.unlink()
+        audit.tell("delete", self.bucket, key)
+
+    def create_bucket(
+        self,
+        name: str | None = None,
+        *,
+        create_args: RequestArgs | None = None,
+        bucket_encryption_args: RequestArgs | None = None,
+        block_bucket_public_access_args: RequestArgs | None = None,
+        bucket_policy_args: RequestArgs | None = None,
+    ) -> bool:
         """Create a bucket; see :meth:`Storage.create_bucket`. The root directory is made if it is missing."""
-        bucket = self.bucket if name is None else name
-        if not bucket or "/" in bucket or bucket in (".", ".."):
-            raise ValueError(f"cannot create the bucket {bucket!r}: a bucket's name is one path component")
-        with _translating("create the bucket", f"file://{self._root}", bucket):
+        del create_args, bucket_encryption_args, block_bucket_public_access_args, bucket_policy_args
+        bucket = check_bucket_name(self.bucket if name is None else name)
+        with translating("create the bucket", f"file://{self._root}", bucket):
             (self._root / bucket).mkdir(parents=True, exist_ok=True)
         return True
 
@@ -302,66 +384,12 @@ class LocalStorage:
         home = os.path.realpath(self._home)
         return os.path.realpath(path).startswith(home + os.sep)
 
-    @contextmanager
-    def _writing(self, key: str) -> Iterator[Path]:
+    def _writable(self, key: str) -> Path:
+        """Give the file that an object is written to."""
         path = self.path(key)
         self._require_bucket("write", key)
         if not self._leads_inside(path):
             raise KeyRefusedError(f"cannot write the key {key!r}: a link leads it out of the directory {self._home}")
         if path.is_dir():
             raise KeyClashError(f"cannot write {self.location}/{key}: other keys have it as their directory already")
-        with _translating("write", self.location, key):
-            yield path
-
-
-def _info(key: str, stat: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, stat.st_size, None, datetime.fromtimestamp(stat.st_mtime, UTC))
-
-
-def _is_text(name: str) -> bool:
-    """Say whether a file name can be a key: S3 keys are UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _has_files(directory: str) -> bool:
-    """Say whether there is a file somewhere below: an empty directory has no counterpart on S3."""
-    return any(files for _, _, files in os.walk(directory))
-
-
-def _remove_empty_below(directory: Path, *, keep: Path) -> None:
-    for folder, _, _ in os.walk(directory, topdown=False):
-        path = Path(folder)
-        if path != keep and not any(path.iterdir()):
-            path.rmdir()
-
-
-@contextmanager
-def _translating(operation: str, location: str, key: str) -> Iterator[None]:
-    """Turn the operating system's errors into ours."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except IsADirectoryError:
-        raise
-    except OSError as error:
-        # Without a number it is not the operating system's: whoever writes an object may have lost what he writes.
-        if error.errno is None:
-            raise
-        raise _translate(error, f"cannot {operation} {location}/{key}") from error
-
-
-def _translate(error: OSError, what: str) -> Exception:
-    if isinstance(error, PermissionError):
-        return AccessDeniedError(f"{what}: access denied; check the permissions of {error.filename or 'the directory'}")
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return KeyClashError(f"{what}: a part of the key is a file already, which cannot also be a directory here")
-    if isinstance(error, FileNotFoundError):
-        return ObjectNotFoundError(f"{what}: it has just been removed")
-    if error.errno == errno.ENAMETOOLONG:
-        return KeyRefusedError(f"{what}: a part of the key is too long for a file name")
-    return StorageError(f"{what}: {error.strerror or error}")
+        return path

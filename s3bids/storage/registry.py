@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import astuple
 from typing import Any
 
 from ..errors import ConfigError
@@ -14,6 +16,10 @@ BACKENDS: dict[type, type[Any]] = {
     S3Params: S3Storage,
     LocalFSParams: LocalStorage,
 }
+
+#: Storages that are kept for further calls; a program with more parameters than that opens some anew.
+MOST_SHARED = 64
+_shared: dict[tuple[Any, ...], Storage] = {}
 
 
 def get_storage(params: Params | None = None, *, client: Any = None) -> Storage:
@@ -32,16 +38,51 @@ def get_storage(params: Params | None = None, *, client: Any = None) -> Storage:
         If `params` belongs to no backend, or a client is given where none is used.
     """
     params = get_default_params() if params is None else params
+    backend = backend_of(params)
+    storage: Storage = backend(params) if client is None else _with_client(backend, params, client)
+    return storage
+
+
+def backend_of(params: Any) -> type[Any]:
+    """Give the backend of some parameters; parameters of no backend are ValueError."""
     backend = BACKENDS.get(type(params))
     if backend is None:
         names = " or ".join(kind.__name__ for kind in BACKENDS)
         raise ValueError(f"params must be {names}, not {type(params).__name__}")
-    if client is None:
-        storage: Storage = backend(params)
-        return storage
-    if backend is LocalStorage:
-        raise ValueError("LocalFSParams go without a client: the local emulation makes no connections")
-    return S3Storage(params, client=client)  # type: ignore[arg-type] # the only backend with a client
+    return backend
+
+
+def has_clients(backend: type[Any]) -> bool:
+    """Say whether a backend works by clients, which are worth keeping and may be given: it has ``make_client``."""
+    return hasattr(backend, "make_client")
+
+
+def _with_client(backend: type[Any], params: Params, client: Any) -> Storage:
+    if not has_clients(backend):
+        raise ValueError(f"{type(params).__name__} go without a client: {backend.__name__} makes no connections")
+    storage: Storage = backend(params, client=client)
+    return storage
+
+
+def shared_storage(params: Params | None = None, client: Any = None) -> Storage:
+    """Give the storage of some parameters for one call: the same for equal parameters, so that connections are reused.
+
+    Parameters and errors are those of :func:`get_storage`. With a `client` the storage is a new one, and all requests
+    go by that client.
+    """
+    params = get_default_params() if params is None else params
+    backend = backend_of(params)
+    if client is not None or not has_clients(backend):
+        return get_storage(params, client=client)
+    # By value: parameters can be changed, and then they are others. Two threads may both make a storage, which opens
+    # nothing, and one of the two is kept; so there is no lock, which a fork could find taken.
+    key = (type(params), astuple(params))
+    storage = _shared.get(key)
+    if storage is None:
+        storage = _shared.setdefault(key, backend(deepcopy(params)))
+        for old in list(_shared)[:-MOST_SHARED]:
+            _shared.pop(old, None)
+    return storage
 
 
 def open_storage(bucket: str, storage: Storage | Params | None, *, anon: bool) -> Storage:
@@ -56,9 +97,10 @@ def open_storage(bucket: str, storage: Storage | Params | None, *, anon: bool) -
     """
     if storage is None:
         return get_storage(study_params(bucket, anon=anon))
-    opened: object = get_storage(storage) if isinstance(storage, S3Params | LocalFSParams) else storage
+    opened: object = get_storage(storage) if type(storage) in BACKENDS else storage  # type: ignore[arg-type] # it is
     if not isinstance(opened, Storage):
-        raise TypeError(f"storage must be a Storage, S3Params or LocalFSParams, not {type(storage).__name__}")
+        names = " or ".join(kind.__name__ for kind in BACKENDS)
+        raise TypeError(f"storage must be a Storage, {names}, not {type(storage).__name__}")
     if opened.bucket != bucket:
         raise ConfigError(f"the storage is of the bucket {opened.bucket!r}, the study of {bucket!r}; name the same one")
     return opened

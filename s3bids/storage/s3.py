@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -11,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import AccessDeniedError, ObjectNotFoundError, StorageError
+from ..errors import ObjectNotFoundError
 from .base import (
     CHUNK_BYTES,
     UNWANTED_NAMES,
@@ -19,29 +18,32 @@ from .base import (
     Keys,
     ObjectInfo,
     Piece,
+    RequestArgs,
+    check_bucket_name,
     check_range,
     check_writable_key,
     directory_prefix,
     group_entries,
     require_key,
 )
-from .files import save, upload_with
 from .params import S3Params
-from .s3_answers import PAGE_KEYS, answered_info, cut, first_page, info, is_odd, raw_info, without_markers
-from .s3_clients import PATIENT_RETRIES, S3Clients
-from .s3_errors import is_not_partial, is_outside, translating
-from .s3_parts import read_part, stream_part
-from .s3_uploads import uploading
+from .s3_answers import answered_info, first_page, info, is_odd, raw_info, without_markers
+from .s3_asking import Asking
+from .s3_buckets import create, delete_all, delete_one
+from .s3_clients import S3Clients
+from .s3_transfers import S3Transfers
+from .session import ClientOptions, make_client
+from .sources import Data, source_of
+from .transfers import ProgressCallback, TransferSettings, limits_of, method_of, span_bytes, tell_all, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
     from obstore import ObjectMeta
 
-#: Characters that XML 1.0 cannot say (section 2.2), and so no DELETE of several keys.
-_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+    from .chooser import TransferChooser, TransferMethod
 
 
 class S3Storage:
@@ -52,8 +54,8 @@ class S3Storage:
     params
         The bucket, its endpoint, and the credentials.
     client
-        A boto3 S3 client to use for all but GET and LIST. Default: one is made on first use. It does not pickle; a
-        copy in another process makes its own.
+        A boto3 S3 client for all requests. Default: one is made on first use, and obstore carries GET and LIST. A
+        client does not pickle; a copy in another process makes its own.
     """
 
     def __init__(self, params: S3Params, *, client: Any = None) -> None:
@@ -61,12 +63,19 @@ class S3Storage:
             raise TypeError(f"S3Storage needs S3Params, not {type(params).__name__}")
         self.params = params
         self._clients = S3Clients(params, client)
+        self._asking = Asking(params, self._clients)
+        self._transfers = S3Transfers(params.bucket_name, self._clients, self._asking)
 
     def __repr__(self) -> str:
         return f"S3Storage({self.params!r})"
 
     def __reduce__(self) -> tuple[type[S3Storage], tuple[S3Params]]:
         return S3Storage, (self.params,)
+
+    @property
+    def travels(self) -> bool:
+        """Whether a copy in another process may do the same: one without the client that was given may not."""
+        return not self._clients.is_given
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +88,11 @@ class S3Storage:
     def close(self) -> None:
         """Give connections back; a client that was given is left open. The storage stays usable."""
         self._clients.close()
+
+    @staticmethod
+    def make_client(params: S3Params, options: ClientOptions) -> Any:
+        """Make a boto3 client for whoever wants to hold one; they close it."""
+        return make_client(params, options=options)
 
     @property
     def bucket(self) -> str:
@@ -95,8 +109,10 @@ class S3Storage:
         """The boto3 S3 client, made on first use."""
         return self._clients.boto3
 
-    def _translating(self, operation: str, key: str = "") -> translating:
-        return translating(operation, self.location, key, self.params.endpoint_url or "")
+    @property
+    def chooser(self) -> TransferChooser:
+        """What chooses between one request and several for an object, by measured throughput."""
+        return self._transfers.chooser
 
     def list(self, prefix: str = "", *, literal: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """List the objects below a prefix; see :meth:`Storage.list`.
@@ -106,8 +122,8 @@ class S3Storage:
         """
         start = prefix if literal else directory_prefix(prefix)
         # obstore drops a '/' at the beginning of a key without a word: a whole bucket is asked for such keys first.
-        loses_slash = not literal and not start and next(self._raw_listing("/"), None) is not None
-        if literal or loses_slash or is_odd(start.removesuffix("/")) or is_odd(after):
+        by_boto3 = literal or self._asking.by_boto3(start.removesuffix("/")) or is_odd(after)
+        if by_boto3 or (not start and next(self._raw_listing("/"), None) is not None):
             yield from without_markers(self._raw_listing(start, after))
             return
         yield from without_markers(self._fast_listing(start, after))
@@ -119,7 +135,7 @@ class S3Storage:
         pages: Iterator[Sequence[ObjectMeta]] | None = None
         while True:
             try:
-                with self._translating("list", start):
+                with self._asking.translating("list", start):
                     if pages is None:
                         pages, page = self._clients.ask(partial(first_page, start, after))
                     else:
@@ -143,7 +159,7 @@ class S3Storage:
 
     def _raw_listing(self, start: str, after: str = "") -> Iterator[ObjectInfo]:
         """List by boto3 all keys that begin with the text `start`, markers included."""
-        with self._translating("list", start):
+        with self._asking.translating("list", start):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start, **({"StartAfter": after} if after else {})
             )
@@ -153,7 +169,7 @@ class S3Storage:
 
     def children(self, prefix: str = "", delimiter: str = "/") -> tuple[Keys, Entries]:
         """List one level; see :meth:`Storage.children`. One request for each 1,000 entries."""
-        if delimiter != "/" or is_odd(prefix.removesuffix("/")):
+        if delimiter != "/" or self._asking.by_boto3(prefix.removesuffix("/")):
             return self._raw_children(prefix, delimiter)
         import obstore
         from obstore.exceptions import InvalidPathError
@@ -161,7 +177,7 @@ class S3Storage:
         start = directory_prefix(prefix)
         itself = start.removesuffix("/")
         try:
-            with self._translating("list", start):
+            with self._asking.translating("list", start):
                 found = self._clients.ask(lambda store: obstore.list_with_delimiter(store, itself or None))
         except InvalidPathError:
             return self._raw_children(prefix, delimiter)
@@ -172,14 +188,16 @@ class S3Storage:
         start = directory_prefix(prefix)
         directories: Keys = []
         objects = []
-        with self._translating("list", start):
+        with self._asking.translating("list", start):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start, Delimiter=delimiter
             )
             for page in pages:
                 directories += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
                 objects += [raw_info(entry) for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
-        if any(delimiter in entry.key[len(start) :] for entry in objects):
+        if any(delimiter in entry.key[len(start) :] for entry in objects) or any(
+            not name.endswith(delimiter) for name in directories
+        ):
             # This server knows no delimiter but '/'.
             return group_entries(list(without_markers(self._raw_listing(start))), start, delimiter)
         return sorted(directories), sorted(objects, key=attrgetter("key"))
@@ -188,25 +206,39 @@ class S3Storage:
         """Say what one object is; see :meth:`Storage.head`."""
         require_key(key)
         self._refuse_marker("look at", key)
-        if is_odd(key):
-            with self._translating("look at", key):
+        if self._asking.by_boto3(key):
+            with self._asking.translating("look at", key):
                 return answered_info(key, self.client.head_object(Bucket=self.bucket, Key=key))
         import obstore
 
-        with self._translating("look at", key):
+        with self._asking.translating("look at", key):
             return info(self._clients.ask(lambda store: obstore.head(store, key)))
 
     def _refuse_marker(self, operation: str, key: str) -> None:
         if key.endswith("/"):
             raise ObjectNotFoundError(f"cannot {operation} {self.location}/{key}: it is a directory, not an object")
 
-    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        if_match: str | None = None,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> bytes:
         """Read bytes of an object; see :meth:`Storage.read`."""
         require_key(key)
         check_range(start, end)
+        chosen, limits = method_of(method), limits_of(transfer_config)
+        self._refuse_marker("read", key)
         if start == 0 and end is None:
-            return b"".join(self._stream(key, 0, None, if_match, CHUNK_BYTES, retries=PATIENT_RETRIES))
-        return self.read_range(key, start, end, if_match=if_match)[0]
+            return self._transfers.read(key, chosen, limits, progress_callback, if_match)
+        data, _ = self.read_range(key, start, end, if_match=if_match)
+        tell_all(progress_callback, len(data))
+        return data
 
     def read_range(
         self, key: str, start: int, end: int | None, *, if_match: str | None = None
@@ -215,10 +247,7 @@ class S3Storage:
         require_key(key)
         check_range(start, end)
         self._refuse_marker("read", key)
-        if end is not None and end <= start:
-            return b"", self.head(key)
-        with self._translating("read", key):
-            found = read_part(self._clients, self.bucket, key, start, end, if_match)
+        found = None if end is not None and end <= start else self._asking.part(key, start, end, if_match)
         return (b"", self.head(key)) if found is None else found
 
     def stream(
@@ -229,80 +258,70 @@ class S3Storage:
         *,
         end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
+        progress_callback: ProgressCallback | None = None,
     ) -> Iterator[Piece]:
         """Yield an object's bytes; see :meth:`Storage.stream`. One request, which is not sent again when it fails."""
         require_key(key)
         check_range(start, end)
         if chunk_size < 1:
             raise ValueError(f"cannot stream in pieces of {chunk_size} bytes; chunk_size is at least 1")
-        return self._stream(key, start, end, if_match, chunk_size, retries=0)
+        pieces = self._stream(key, start, end, if_match, chunk_size)
+        return told(pieces, lambda: span_bytes(self.head(key).size, start, end), progress_callback)
 
-    def _stream(
-        self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int, *, retries: int
-    ) -> Iterator[Piece]:
+    def _stream(self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int) -> Iterator[Piece]:
         self._refuse_marker("read", key)
         if end is not None and end <= start:
             self.head(key)
             return
-        if is_odd(key) or (start and end is None) or (end is not None and self._clients.ranges_need_boto3):
-            yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
-            return
-        # No context manager around: small files are many, and each microsecond counts for them.
-        try:
-            answer = self._clients.get(key, start, end, if_match, retries=retries)
-            first, last = answer.range
-            if last - first > chunk_size:
-                for piece in answer.stream(min_chunk_size=chunk_size):
-                    yield from cut(memoryview(piece), chunk_size)
-                return
-            # One call instead of one for each piece and one for the end.
-            data = memoryview(answer.bytes())
-        except Exception as error:
-            if is_outside(error):
-                return
-            if end is None or not is_not_partial(error):
-                with self._translating("read", key):
-                    raise
-            data = None
-        if data is None:
-            yield from self._stream_by_boto3(key, start, end, if_match, chunk_size)
-        elif data:
-            yield data
+        yield from self._asking.stream(key, start, end, if_match, chunk_size, retries=0)
 
-    def _stream_by_boto3(
-        self, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
-    ) -> Iterator[bytes]:
-        with self._translating("read", key):
-            yield from stream_part(self._clients, self.bucket, key, start, end, if_match, chunk_size)
-
-    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
-        """Write one object at once; see :meth:`Storage.write`."""
-        check_writable_key(key)
-        with self._translating("write", key):
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=bytes(data))
-        return key
+    def write(
+        self,
+        key: str,
+        data: Data,
+        *,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
+        """Write one object; see :meth:`Storage.write`. Large data go in parts, unless `method` says otherwise."""
+        return self._transfers.write(
+            check_writable_key(key), source_of(data), method_of(method), limits_of(transfer_config), progress_callback
+        )
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """Open an object for writing, in parts; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
-        check_writable_key(key)
-        with uploading(self.client, self.bucket, key, self._translating("write", key)) as file:
+        with self._transfers.writing(check_writable_key(key)) as file:
             yield file
 
-    def upload(self, path: str | os.PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        key: str,
+        *,
+        ignore: Iterable[str] = UNWANTED_NAMES,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str | Keys:
         """Write a file, or a folder's files; see :meth:`Storage.upload`. Large files go in parts."""
-        return upload_with(self._upload_file, path, key, ignore)
+        return self._transfers.upload(path, key, ignore, limits_of(transfer_config), progress_callback)
 
-    def _upload_file(self, path: Path, key: str) -> str:
-        check_writable_key(key)
-        with self._translating("write", key):
-            self.client.upload_file(str(path), self.bucket, key)
-        return key
-
-    def download(self, key: str, path: str | os.PathLike[str], *, overwrite: bool = True) -> str:
-        """Write one object to a file; see :meth:`Storage.download`."""
-        require_key(key)
-        return save(self._stream(key, 0, None, None, CHUNK_BYTES, retries=PATIENT_RETRIES), path, overwrite=overwrite)
+    def download(
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
+        """Write one object to a file; see :meth:`Storage.download`. A large object comes in ranges."""
+        limits = limits_of(transfer_config)
+        self._refuse_marker("read", require_key(key))
+        if not overwrite and Path(path).is_file():
+            return str(path)
+        return self._transfers.download(key, path, limits, progress_callback)
 
     def delete(self, key: str, *, recursive: bool = False, force: bool = False) -> Keys:
         """Delete one object or all below a prefix; see :meth:`Storage.delete`. 1,000 keys a request."""
@@ -311,19 +330,15 @@ class S3Storage:
         start = directory_prefix(key)
         if not start and not force:
             raise ValueError(f"deleting everything in {self.location} needs force=True")
-        keys = [entry.key for entry in self._raw_listing(start)]
-        plain = [key for key in keys if not _NOT_IN_XML.search(key)]
-        for first in range(0, len(plain), PAGE_KEYS):
-            self._delete_many(plain[first : first + PAGE_KEYS])
-        for key in set(keys).difference(plain):
-            self._remove(key)
-        return sorted(keys)
+        keys = sorted(entry.key for entry in self._raw_listing(start))
+        delete_all(self.client, self.bucket, keys, self.params.endpoint_url or "")
+        return keys
 
     def _delete_one(self, key: str) -> Keys:
         require_key(key)
         if not self._exists(key):
             return []
-        self._remove(key)
+        delete_one(self.client, self.bucket, key, self.params.endpoint_url or "")
         return [key]
 
     def _exists(self, key: str) -> bool:
@@ -337,39 +352,21 @@ class S3Storage:
             return False
         return True
 
-    def _remove(self, key: str) -> None:
-        with self._translating("delete", key):
-            self.client.delete_object(Bucket=self.bucket, Key=key)
-
-    def _delete_many(self, keys: Keys) -> None:
-        with self._translating("delete", keys[0]):
-            answer = self.client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
-        for failure in answer.get("Errors", ()):
-            kind = AccessDeniedError if failure.get("Code") == "AccessDenied" else StorageError
-            raise kind(
-                f"cannot delete {self.location}/{failure['Key']}: {failure.get('Message') or failure.get('Code')}"
-            )
-
-    def create_bucket(self, name: str | None = None) -> bool:
+    def create_bucket(
+        self,
+        name: str | None = None,
+        *,
+        create_args: RequestArgs | None = None,
+        bucket_encryption_args: RequestArgs | None = None,
+        block_bucket_public_access_args: RequestArgs | None = None,
+        bucket_policy_args: RequestArgs | None = None,
+    ) -> bool:
         """Create a bucket; see :meth:`Storage.create_bucket`."""
-        bucket = self.bucket if name is None else name
-        if not bucket or "/" in bucket or bucket in (".", ".."):
-            raise ValueError(f"cannot create the bucket {bucket!r}: a bucket's name is one path component")
-        region = self.client.meta.region_name
-        options = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
-        taken, ours = self.client.exceptions.BucketAlreadyExists, self.client.exceptions.BucketAlreadyOwnedByYou
-        with translating("create the bucket", f"s3://{bucket}", endpoint=self.params.endpoint_url or ""):
-            try:
-                self.client.create_bucket(Bucket=bucket, **options)
-            except ours:
-                return True
-            except taken:
-                return self._is_mine(bucket)
-        return True
-
-    def _is_mine(self, bucket: str) -> bool:
-        """Ask whether a bucket that exists is ours: some servers answer BucketAlreadyExists in both cases."""
-        owned = self.client.list_buckets().get("Buckets", ())
-        return any(entry["Name"] == bucket for entry in owned)
+        requests = {
+            "create_bucket": create_args,
+            "put_bucket_encryption": bucket_encryption_args,
+            "put_public_access_block": block_bucket_public_access_args,
+            "put_bucket_policy": bucket_policy_args,
+        }
+        bucket = check_bucket_name(self.bucket if name is None else name)
+        return create(self.client, bucket, self.params.endpoint_url or "", requests)

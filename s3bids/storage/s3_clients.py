@@ -47,6 +47,11 @@ class S3Clients:
             self._reset()
 
     @property
+    def is_given(self) -> bool:
+        """Whether the boto3 client was given: it may know what the parameters do not say, so all requests go by it."""
+        return self._given_client is not None
+
+    @property
     def boto3(self) -> Any:
         """The boto3 S3 client."""
         self._renew_after_fork()

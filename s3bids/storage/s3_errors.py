@@ -35,6 +35,8 @@ _MEANINGS: dict[str, tuple[type[StorageError], str]] = {
     "SignatureDoesNotMatch": (AccessDeniedError, "the secret access key is wrong; check the credentials"),
     "ExpiredToken": (AccessDeniedError, "the session token has expired; get new credentials"),
     "InvalidToken": (AccessDeniedError, "the session token is not valid; get new credentials"),
+    # rclone's word to those who do not sign.
+    "UnsupportedAlgorithm": (AccessDeniedError, "the server wants signed requests; use credentials, not anon=True"),
     "InvalidObjectState": (AccessDeniedError, "the object is archived; its owner must restore it first"),
     "AccessDenied": (
         AccessDeniedError,
@@ -111,7 +113,8 @@ def translate(error: Exception, where: translating) -> S3BIDSError:
     if re.search("Token|SSO|Login|Credential", name):
         return AccessDeniedError(f"{what}: {_first_line(error)}; renew the credentials, or use anon=True (--no-sign)")
     if re.search("Param|Endpoint(?!Connection)|Profile|Region|Config", name):
-        return ConfigError(f"{what}: {_first_line(error)}")
+        # All lines: the first one of a ParamValidationError says only that something is wrong.
+        return ConfigError(f"{what}: {' '.join(str(error).split())[:300]}")
     status, code = _answer(error)
     if status is None and code is None:
         return _without_answer(error, what, where.endpoint)

@@ -1,9 +1,4 @@
-"""Parts of objects: by obstore where the server marks them as S3 does, else by boto3, at ten times the CPU.
-
-S3 answers a range with 206 (RFC 9110, section 15.3.7), the only answer that obstore takes. Other servers show with the
-first one what they do: ``rclone serve s3`` sends the range with status 200, and a server without ranges sends the
-whole object.
-"""
+"""Objects and parts of them by boto3, for servers and keys that obstore cannot ask."""
 
 from __future__ import annotations
 
@@ -13,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RangeNotServedError
 from .base import plain_etag
-from .s3_answers import answered_info, info, is_odd
-from .s3_clients import PATIENT_RETRIES
-from .s3_errors import is_not_partial, is_outside
+from .s3_answers import answered_info
+from .s3_errors import is_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from .base import ObjectInfo
     from .s3_clients import S3Clients
@@ -29,29 +23,11 @@ def read_part(
 ) -> tuple[bytes, ObjectInfo] | None:
     """Read ``[start:end]`` of an object, also from a server that sends it whole, and say what object that is.
 
-    It takes one request, since a server of which nothing is known yet is asked by boto3.
-
     Returns
     -------
     tuple of bytes and ObjectInfo, or None
         None if the object ends before `start`.
     """
-    if is_odd(key) or clients.ranges_need_boto3 is not False:
-        return _read_by_boto3(clients, bucket, key, start, end, if_match)
-    try:
-        answer = clients.get(key, start, end, if_match, retries=PATIENT_RETRIES)
-        return bytes(answer.bytes()), info(answer.meta)
-    except Exception as error:
-        if is_outside(error):
-            return None
-        if not is_not_partial(error):
-            raise
-    return _read_by_boto3(clients, bucket, key, start, end, if_match)
-
-
-def _read_by_boto3(
-    clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None
-) -> tuple[bytes, ObjectInfo] | None:
     answer = _ask(clients, bucket, key, start, end, if_match)
     if answer is None:
         return None
@@ -63,7 +39,7 @@ def _read_by_boto3(
 
 def stream_part(
     clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield ``[start:end]`` of an object; from a server that sends it whole, only where no end is given."""
     answer = _ask(clients, bucket, key, start, end, if_match)
     if answer is None:
@@ -72,7 +48,17 @@ def stream_part(
     if end is not None and not is_part and not _is_whole_within(answer, start, end, if_match):
         answer["Body"].close()
         raise RangeNotServedError(f"cannot read a part of s3://{bucket}/{key}: the server sends it whole")
-    skip = 0 if is_part else start
+    yield from pieces_of(answer, chunk_size, skip=0 if is_part else start)
+
+
+def ask_whole(clients: S3Clients, bucket: str, key: str, if_match: str | None) -> dict[str, Any]:
+    """Ask for an object; the bytes are in ``Body``."""
+    answer: dict[str, Any] = _ask(clients, bucket, key, 0, None, if_match)
+    return answer
+
+
+def pieces_of(answer: dict[str, Any], chunk_size: int, *, skip: int = 0) -> Generator[bytes, None, None]:
+    """Yield the bytes of an answer, those to skip left out; the connection is closed at the end."""
     with closing(answer["Body"]) as body:
         for piece in body.iter_chunks(chunk_size):
             if skip >= len(piece):
@@ -113,4 +99,4 @@ def _is_whole_within(answer: dict[str, Any], start: int, end: int, if_match: str
     return not (start or is_other or answer["ContentLength"] > end)
 
 
-__all__ = ["read_part", "stream_part"]
+__all__ = ["ask_whole", "pieces_of", "read_part", "stream_part"]

@@ -1,121 +1,111 @@
-"""An object on S3 as a file to write to: in parts, with bounded memory, and there only when it is whole."""
+"""Bytes to one object on S3: in one request, or in parts side by side."""
 
 from __future__ import annotations
 
-import io
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .chooser import TransferMethod
+from .concurrency import in_threads
+from .transfers import MIB, Progress, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .sources import Source, Window
+    from .transfers import Limits
 
-    from .s3_errors import translating
+logger = logging.getLogger(__name__)
 
-#: Bytes of one part. S3 takes at most 10,000 parts of at least 5 MiB (S3 user guide, "Multipart upload limits"), so
-#: an object has at most 156 GiB.
-PART_BYTES = 16 * 1024 * 1024
-#: Parts under way at once; with the one that is being filled they bound the memory: 64 MiB.
-PARTS_UNDER_WAY = 3
+#: Most parts of one object, and the least size of each but the last (S3 user guide, "Multipart upload limits").
+MOST_PARTS = 10_000
+LEAST_PART_BYTES = 5 * MIB
+
+#: What an upload's last request must repeat of each part's answer, where the answer has it (S3 API, CompletedPart).
+_PART_FIELDS = ("ETag", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumSHA256")
 
 
-@contextmanager
-def uploading(client: Any, bucket: str, key: str, errors: translating) -> Iterator[BinaryIO]:
-    """Open an object for writing. It takes its name when the block ends well; otherwise nothing is left on the server.
+class Target(NamedTuple):
+    """Where the bytes go."""
 
-    Parameters
-    ----------
-    client
-        A boto3 S3 client.
-    errors
-        The context that turns errors of the client into ours; errors of the block itself are left alone.
-    """
-    upload = _Upload(client, {"Bucket": bucket, "Key": key}, errors)
+    #: A boto3 S3 client.
+    client: Any
+    bucket: str
+    key: str
+
+
+def upload(target: Target, source: Source, method: TransferMethod, limits: Limits, progress: Progress) -> int:
+    """Write one object; give its size in bytes. An error leaves the old object, and no parts."""
+    if method is TransferMethod.SIMPLE or source.is_below(limits.multipart_threshold):
+        return _upload_whole(target, source, limits, progress)
+    return _upload_parts(target, source, limits, progress)
+
+
+def _upload_whole(target: Target, source: Source, limits: Limits, progress: Progress) -> int:
+    window = source.window()
+    size = len(window)
+    Throttle(limits.max_bandwidth).take(size)
+    put_whole(target, window if size else b"")
+    progress.add(size)
+    return size
+
+
+def put_whole(target: Target, body: Window | bytes) -> None:
+    """Write an object in one request."""
+    target.client.put_object(Bucket=target.bucket, Key=target.key, Body=body)
+
+
+def _upload_parts(target: Target, source: Source, limits: Limits, progress: Progress) -> int:
+    parts = Parts(target)
+    throttle = Throttle(limits.max_bandwidth)
+    sizes: dict[int, int] = {}
+
+    def send(item: tuple[int, Window]) -> dict[str, Any]:
+        number, window = item
+        throttle.take(len(window))
+        sent = parts.send(number, window)
+        progress.add(len(window))
+        sizes[number] = len(window)
+        return sent
+
+    numbered = enumerate(source.windows(part_bytes(source.size, limits)), 1)
     try:
-        yield cast("BinaryIO", upload)
-        upload.finish()
+        # A part that arrives after the abort would stay, and be paid for: so what has begun is waited for.
+        parts.complete(in_threads(send, numbered, workers=limits.workers, finish=True))
     except BaseException:
-        upload.abandon()
+        parts.abort()
         raise
+    return sum(sizes.values())
 
 
-class _Upload(io.RawIOBase):
-    """What is written goes out part by part; what fits into one part is one PUT."""
+class Parts:
+    """A multipart upload, which begins here. Serves many threads."""
 
-    def __init__(self, client: Any, place: dict[str, str], errors: translating) -> None:
-        self._client = client
-        self._place = place
-        self._errors = errors
-        self._buffer = bytearray()
-        self._written = 0
-        self._upload_id: str | None = None
-        self._threads: ThreadPoolExecutor | None = None
-        self._under_way: deque[Future[dict[str, Any]]] = deque()
-        self._parts: list[dict[str, Any]] = []
+    def __init__(self, target: Target) -> None:
+        self._client = target.client
+        self._place = {"Bucket": target.bucket, "Key": target.key}
+        self._place["UploadId"] = self._client.create_multipart_upload(**self._place)["UploadId"]
 
-    def writable(self) -> bool:
-        """Say that the file can be written."""
-        return True
+    def send(self, number: int, body: Window | bytes) -> dict[str, Any]:
+        """Upload one part, counted from 1; give what :meth:`complete` needs of it."""
+        answer = self._client.upload_part(**self._place, PartNumber=number, Body=body)
+        return {"PartNumber": number} | {name: answer[name] for name in _PART_FIELDS if name in answer}
 
-    def tell(self) -> int:
-        """Give the number of bytes written."""
-        return self._written
+    def complete(self, parts: list[dict[str, Any]]) -> None:
+        """Make the object of its parts, in their order."""
+        self._client.complete_multipart_upload(**self._place, MultipartUpload={"Parts": parts})
 
-    def write(self, data: Any) -> int:
-        """Take bytes; wait for parts under way when there are enough of them."""
-        view = memoryview(data).cast("B")
-        self._written += len(view)
-        for first in range(0, len(view), PART_BYTES):
-            self._buffer += view[first : first + PART_BYTES]
-            while len(self._buffer) > PART_BYTES:
-                self._send(bytes(self._buffer[:PART_BYTES]))
-                del self._buffer[:PART_BYTES]
-        return len(view)
-
-    def _send(self, part: bytes) -> None:
-        if self._threads is None:
-            with self._errors:
-                self._upload_id = self._client.create_multipart_upload(**self._place)["UploadId"]
-            self._threads = ThreadPoolExecutor(PARTS_UNDER_WAY, thread_name_prefix="s3bids-part")
-        while len(self._under_way) >= PARTS_UNDER_WAY:
-            self._receive()
-        number = len(self._parts) + len(self._under_way) + 1
-        self._under_way.append(self._threads.submit(self._upload_part, number, part))
-
-    def _upload_part(self, number: int, part: bytes) -> dict[str, Any]:
-        answer = self._client.upload_part(**self._place, UploadId=self._upload_id, PartNumber=number, Body=part)
-        return {"PartNumber": number, "ETag": answer["ETag"]}
-
-    def _receive(self) -> None:
-        with self._errors:
-            self._parts.append(self._under_way.popleft().result())
-
-    def finish(self) -> None:
-        """Send what is left, and make the object."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
-        if self._threads is None:
-            with self._errors:
-                self._client.put_object(**self._place, Body=rest)
-            return
-        self._send(rest)
-        while self._under_way:
-            self._receive()
-        self._threads.shutdown()
-        with self._errors:
-            self._client.complete_multipart_upload(
-                **self._place, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
-            )
-
-    def abandon(self) -> None:
-        """Take back the parts that were sent: they would be kept, and paid for, until somebody does."""
-        if self._threads is None:
-            return
-        self._threads.shutdown(cancel_futures=True)
-        # The error that led here is the one to tell; a server that cannot be reached cannot be tidied up either.
-        with suppress(Exception):
-            self._client.abort_multipart_upload(**self._place, UploadId=self._upload_id)
+    def abort(self) -> None:
+        """Take back the parts: they would be kept, and paid for, until somebody does."""
+        try:
+            self._client.abort_multipart_upload(**self._place)
+        except Exception:  # the error that led here is what the caller must see
+            text = "the parts of a failed upload to %(Bucket)s/%(Key)s may remain there"
+            logger.warning(text, self._place, exc_info=True)
 
 
-__all__ = ["PARTS_UNDER_WAY", "PART_BYTES", "uploading"]
+def part_bytes(size: int | None, limits: Limits) -> int:
+    """Give the size of the parts that S3 takes: not too small, and not too many of them."""
+    least = -(-(size or 0) // MOST_PARTS)
+    return max(limits.multipart_chunksize, LEAST_PART_BYTES, least)
+
+
+__all__ = ["Parts", "Target", "part_bytes", "put_whole", "upload"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,24 @@ NO_CREDENTIALS = (
 )
 
 
-def make_client(params: S3Params, *, region: str | None = None) -> Any:
+@dataclass(frozen=True)
+class ClientOptions:
+    """What a boto3 client may be told beside the parameters of a bucket; None: what boto3 does by itself."""
+
+    #: A session of botocore to make the client from; its settings count where the parameters say nothing.
+    botocore_session: Any = None
+    api_version: str | None = None
+    use_ssl: bool | None = None
+    #: Whether certificates are checked, or the file of those to trust.
+    verify: bool | str | None = None
+    #: A ``botocore.config.Config``, whose settings win over ours.
+    config: Any = None
+
+
+_NO_OPTIONS = ClientOptions()
+
+
+def make_client(params: S3Params, *, region: str | None = None, options: ClientOptions = _NO_OPTIONS) -> Any:
     """Make a boto3 S3 client.
 
     Credentials come from the explicit keys, else the profile, else the connection store, else boto3's own chain; with
@@ -32,30 +50,34 @@ def make_client(params: S3Params, *, region: str | None = None) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    options: dict[str, Any] = {
+    params = connected(params)
+    settings: dict[str, Any] = {
         "max_pool_connections": POOL_CONNECTIONS,
         "connect_timeout": CONNECT_TIMEOUT_S,
         "read_timeout": READ_TIMEOUT_S,
         "retries": {"mode": "standard", "max_attempts": 4},
     }
     if params.endpoint_url:
-        options["s3"] = {"addressing_style": "path"}
-        options["request_checksum_calculation"] = "when_required"
-        options["response_checksum_validation"] = "when_required"
+        settings["s3"] = {"addressing_style": "path"}
+        settings["request_checksum_calculation"] = "when_required"
+        settings["response_checksum_validation"] = "when_required"
     if params.anon:
-        options["signature_version"] = UNSIGNED
-    client = _boto3_session(params).client(
+        settings["signature_version"] = UNSIGNED
+    config = Config(**settings)
+    more = {"api_version": options.api_version, "use_ssl": options.use_ssl, "verify": options.verify}
+    client = _boto3_session(params, options.botocore_session).client(
         "s3",
         endpoint_url=params.endpoint_url,
         region_name=region or params.region_name or None,
-        config=Config(**options),
+        config=config if options.config is None else config.merge(options.config),
+        **{name: value for name, value in more.items() if value is not None},
     )
     if params.request_payer:
         client.meta.events.register("provide-client-params.s3.*", _pay_for_requests)
     return client
 
 
-def _boto3_session(params: S3Params) -> Any:
+def _boto3_session(params: S3Params, core: Any = None) -> Any:
     import boto3
     from botocore.exceptions import ProfileNotFound
     from botocore.session import Session as CoreSession
@@ -63,18 +85,18 @@ def _boto3_session(params: S3Params) -> Any:
     if params.anon or params.aws_access_key_id:
         # AWS_PROFILE has no say here, and one that does not exist would fail every call.
         return boto3.Session(
-            botocore_session=CoreSession(session_vars={"profile": (None, None, None, None)}),
+            botocore_session=core or CoreSession(session_vars={"profile": (None, None, None, None)}),
             aws_access_key_id=params.aws_access_key_id,
             aws_secret_access_key=params.aws_secret_access_key,
             aws_session_token=params.aws_session_token,
-            region_name=params.region_name or DEFAULT_REGION,
+            region_name=params.region_name or (core and core.get_config_variable("region")) or DEFAULT_REGION,
         )
-    if params.profile_name is None and params.connection_store_params is not None:
-        return boto3.Session(**_connection(params))
+    core = core or CoreSession()
     try:
-        session = boto3.Session(profile_name=params.profile_name, region_name=params.region_name)
-        region = session.region_name or DEFAULT_REGION
-        return boto3.Session(profile_name=params.profile_name, region_name=region)
+        if params.profile_name is not None:
+            core.set_config_variable("profile", params.profile_name)
+        region = params.region_name or core.get_config_variable("region") or DEFAULT_REGION
+        return boto3.Session(botocore_session=core, region_name=region)
     except ProfileNotFound as error:
         # The name may come from AWS_PROFILE.
         name = params.profile_name or error.kwargs["profile"]
@@ -83,21 +105,27 @@ def _boto3_session(params: S3Params) -> Any:
         ) from error
 
 
-def _connection(params: S3Params) -> dict[str, str]:
-    """Ask a Predict connection store for the credentials of a bucket."""
+def connected(params: S3Params) -> S3Params:
+    """Put what a Predict connection store knows of a bucket in the place of what `params` leave open.
+
+    Explicit keys and a profile go first, and then the store is not asked.
+    """
+    store = params.connection_store_params
+    if store is None or params.anon or params.aws_access_key_id or params.profile_name is not None:
+        return params
     try:
         from predict_backend.store.connection_store import connection_store  # type: ignore[import-not-found]
     except ImportError as error:
         message = "S3Params.connection_store_params needs the package predict_backend, which cannot be imported"
         raise ImportError(message) from error
-    store = params.connection_store_params
-    if store is None:
-        return {}
     found = connection_store.get_connection(
         name=store.store_name, connection_owner=store.store_owner, user_id=store.user_id
     )
-    fields = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region_name", "profile_name")
-    return {name: found[name] for name in fields if found.get(name)}
+    credentials = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "profile_name")
+    known = {name: found[name] for name in credentials if found.get(name)}
+    for name in ("endpoint_url", "region_name"):
+        known[name] = getattr(params, name) or found.get(name)
+    return replace(params, connection_store_params=None, **known)
 
 
 def _pay_for_requests(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -120,6 +148,7 @@ def make_store(params: S3Params, *, retries: int, region: str | None = None) -> 
     """
     from obstore.store import S3Store
 
+    params = connected(params)
     region = region or params.region_name or DEFAULT_REGION
     endpoint = params.endpoint_url or _aws_endpoint(region)
     payer: Literal["requester"] | bool = "requester" if params.request_payer else False

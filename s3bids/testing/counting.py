@@ -20,12 +20,15 @@ from ..storage.base import CHUNK_BYTES, UNWANTED_NAMES
 from ..storage.capabilities import RangeReader, read_range, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
-    from ..storage.base import Entries, Keys, ObjectInfo, Piece, Storage
+    from ..storage.base import Entries, Keys, ObjectInfo, Piece, RequestArgs, Storage
+    from ..storage.chooser import TransferMethod
+    from ..storage.sources import Data
+    from ..storage.transfers import ProgressCallback, TransferSettings
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,28 @@ class CountingStorage:
         self._note("head", key)
         return self._storage.head(key)
 
-    def read(self, key: str, start: int = 0, end: int | None = None, *, if_match: str | None = None) -> bytes:
+    def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        if_match: str | None = None,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> bytes:
         """Read bytes of an object."""
-        return self._counted(key, start, end, self._storage.read(key, start, end, if_match=if_match))
+        data = self._storage.read(
+            key,
+            start,
+            end,
+            if_match=if_match,
+            method=method,
+            transfer_config=transfer_config,
+            progress_callback=progress_callback,
+        )
+        return self._counted(key, start, end, data)
 
     def read_range(
         self, key: str, start: int, end: int | None, *, if_match: str | None = None
@@ -148,9 +170,12 @@ class CountingStorage:
         *,
         end: int | None = None,
         chunk_size: int = CHUNK_BYTES,
+        progress_callback: ProgressCallback | None = None,
     ) -> Iterator[Piece]:
         """Yield an object's bytes."""
-        pieces = self._storage.stream(key, start, if_match, end=end, chunk_size=chunk_size)
+        pieces = self._storage.stream(
+            key, start, if_match, end=end, chunk_size=chunk_size, progress_callback=progress_callback
+        )
         return self._stream(key, start, end, pieces)
 
     def _stream(self, key: str, start: int, end: int | None, pieces: Iterator[Piece]) -> Iterator[Piece]:
@@ -162,10 +187,20 @@ class CountingStorage:
         finally:
             self._note("get", key, start, end, taken)
 
-    def write(self, key: str, data: bytes | bytearray | memoryview) -> str:
+    def write(
+        self,
+        key: str,
+        data: Data,
+        *,
+        method: TransferMethod | str | None = None,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object at once."""
         self._note("put", key)
-        return self._storage.write(key, data)
+        return self._storage.write(
+            key, data, method=method, transfer_config=transfer_config, progress_callback=progress_callback
+        )
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
@@ -174,15 +209,35 @@ class CountingStorage:
         with writing(self._storage, key) as file:
             yield file
 
-    def upload(self, path: str | PathLike[str], key: str, *, ignore: tuple[str, ...] = UNWANTED_NAMES) -> str | Keys:
+    def upload(
+        self,
+        path: str | PathLike[str],
+        key: str,
+        *,
+        ignore: Iterable[str] = UNWANTED_NAMES,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str | Keys:
         """Write a file, or a folder's files."""
         self._note("put", key)
-        return self._storage.upload(path, key, ignore=ignore)
+        return self._storage.upload(
+            path, key, ignore=ignore, transfer_config=transfer_config, progress_callback=progress_callback
+        )
 
-    def download(self, key: str, path: str | PathLike[str], *, overwrite: bool = True) -> str:
+    def download(
+        self,
+        key: str,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = True,
+        transfer_config: TransferSettings | None = None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> str:
         """Write one object to a file."""
         is_kept = not overwrite and Path(path).is_file()
-        saved = self._storage.download(key, path, overwrite=overwrite)
+        saved = self._storage.download(
+            key, path, overwrite=overwrite, transfer_config=transfer_config, progress_callback=progress_callback
+        )
         if not is_kept:
             self._note("get", key, 0, None, Path(saved).stat().st_size)
         return saved
@@ -192,9 +247,23 @@ class CountingStorage:
         self._note("delete", key)
         return self._storage.delete(key, recursive=recursive, force=force)
 
-    def create_bucket(self, name: str | None = None) -> bool:
+    def create_bucket(
+        self,
+        name: str | None = None,
+        *,
+        create_args: RequestArgs | None = None,
+        bucket_encryption_args: RequestArgs | None = None,
+        block_bucket_public_access_args: RequestArgs | None = None,
+        bucket_policy_args: RequestArgs | None = None,
+    ) -> bool:
         """Create a bucket."""
-        return self._storage.create_bucket(name)
+        return self._storage.create_bucket(
+            name,
+            create_args=create_args,
+            bucket_encryption_args=bucket_encryption_args,
+            block_bucket_public_access_args=block_bucket_public_access_args,
+            bucket_policy_args=bucket_policy_args,
+        )
 
     def close(self) -> None:
         """Give connections back."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
-from .engine import Part, writer_name
+from .engine import writer_name
 from .manifest import ManifestWriter, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
 from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
+from .pool import Part
 from .progress import Ended, Event, Planned, Started, silent
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
@@ -214,8 +215,9 @@ def _record_without_transfer(manifest: ManifestWriter, location: str, plan: Plan
 
 def _report(plan: Plan, tally: _Tally, seconds: float, *, dry_run: bool = False) -> DownloadReport:
     refused = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.REFUSE)]
-    failed = refused + tally.failed + ([] if dry_run else tally.not_tried(plan))
-    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)] + tally.conflicts
+    failed = refused + sorted(tally.failed, key=_target) + ([] if dry_run else tally.not_tried(plan))
+    conflicts = [Failure(row.key, row.target, row.note, 0) for row in plan.rows(Action.CONFLICT)]
+    conflicts += sorted(tally.conflicts, key=_target)
     return DownloadReport(
         fetched=tally.counts[Status.FETCHED],
         skipped=plan.count(Action.KEEP) + tally.counts[Status.SKIPPED],
@@ -229,6 +231,10 @@ def _report(plan: Plan, tally: _Tally, seconds: float, *, dry_run: bool = False)
         failed_files=tuple(failed),
         conflicting_files=tuple(conflicts),
     )
+
+
+def _target(failure: Failure) -> str:
+    return failure.target
 
 
 def _warn_of_conflicts(report: DownloadReport, directory: Path) -> None:

@@ -24,7 +24,7 @@ from .outcome import (
 )
 from .plan import Action
 from .report import Result, Status
-from .retry import PASSING, Health
+from .retry import PASSING, Health, Tries
 from .target import IsConflict, create, part_beside, remove, take_name, write
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def fetch(
     now = settings.retry.now
     planned = transfer
     refusals = attempt = 0
-    failing_since = None
+    tries = Tries()
     while True:
         attempt += 1
         counted = Counter(received, health.good)
@@ -110,7 +110,6 @@ def fetch(
         except Exception as error:  # noqa: BLE001 - as above
             counted.take_back()
             refusals += is_refusal(error)
-            failing_since = now() if failing_since is None else failing_since
             if isinstance(error, VerificationError):
                 health.good()
             if isinstance(error, ObjectChangedError) and transfer is planned:
@@ -118,7 +117,7 @@ def fetch(
                     transfer = renewed(storage, planned)
                 except Exception as now_gone:  # noqa: BLE001 - as above
                     return _ended_badly(transfer, now_gone, attempt, refusals)
-            elif isinstance(error, PASSING) and not health.gives_up(transfer.key, error, attempt, failing_since):
+            elif isinstance(error, PASSING) and not health.gives_up(transfer.key, error, tries):
                 check_stop()
                 settings.retry.wait(attempt)
             else:

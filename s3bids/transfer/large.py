@@ -31,7 +31,7 @@ from .outcome import (
 from .partial import Version, claim, piece_count, trailer
 from .plan import Action
 from .report import Result, Status
-from .retry import PASSING, Health
+from .retry import PASSING, Health, Tries
 from .target import IsConflict, copy_beginning, create, part_beside, remove, take_name, write_at
 
 if TYPE_CHECKING:
@@ -216,15 +216,14 @@ class LargeFile:
     def _fetch_piece(self, index: int) -> None:
         retry = self._settings.retry
         end = min((index + 1) * self._piece_bytes, self._transfer.size)
-        failing_since = None
+        tries = Tries()
         attempt = 0
         while self._positions[index] < end:
             attempt += 1
             try:
                 self._receive(index, end)
             except PASSING as error:
-                failing_since = retry.now() if failing_since is None else failing_since
-                gives_up = self._health.gives_up(self._planned.key, error, attempt, failing_since) or bool(self._error)
+                gives_up = self._health.gives_up(self._planned.key, error, tries) or bool(self._error)
                 with self._lock:
                     self._attempts = max(self._attempts, attempt + (not gives_up))
                     self._refusals += is_refusal(error)

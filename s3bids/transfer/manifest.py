@@ -12,15 +12,13 @@ import json
 import logging
 import math
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DestinationError, ObjectNotFoundError
-from ..storage.files import part_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -28,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: The folder of our own records; dot-named, so that the BIDS validator passes over it.
 STATE_FOLDER = ".s3bids"
 _SUFFIX = ".jsonl"
+#: The event, and the check, of a file that was cut down to a subset.
+TRIMMED = "trimmed"
 #: Made once: json.dumps makes a new encoder at each call with separators.
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -48,7 +48,8 @@ class Record(NamedTuple):
     modified: float | None
     #: When the file was last changed, in nanoseconds since 1970, as we left it.
     mtime_ns: int
-    #: Which check held: ``size``, ``md5`` or ``md5-parts``.
+    #: Which check held: ``size``, ``md5`` or ``md5-parts``; ``trimmed`` for a table or JSON file that was cut down to a
+    #: subset: its size and MD5 are those of the file, and :meth:`Manifest.stored` gives those of the object.
     check: str
     md5: str | None = None
     sha256: str | None = None
@@ -123,6 +124,10 @@ class ManifestWriter:
             }
         )
 
+    def note(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Take in something else that is worth knowing of a download; :meth:`flush` writes it."""
+        self._append({"event": event, **fields, "time": self._now()})
+
     def _append(self, entry: dict[str, Any]) -> None:
         self._lines.append(_ENCODE(entry).encode() + b"\n")
 
@@ -180,6 +185,20 @@ _FAILURE_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+class StoredObject(NamedTuple):
+    """The object of a file that was cut down."""
+
+    key: str
+    size: int
+    etag: str | None
+    modified: float | None
+    #: When this was written, in seconds since 1970.
+    time: float
+
+
+_STORED_TYPES = {name: _TYPES[name] for name in ("target", *StoredObject._fields)}
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """All that is known of a directory."""
@@ -188,22 +207,41 @@ class Manifest:
     records: dict[str, Record]
     #: Target -> its latest failure, for those that have not come since.
     failures: dict[str, FailedRecord]
-    #: Targets that we made ourselves, out of no object; see :func:`note_made`.
+    #: Targets that we made ourselves, out of no object; as :meth:`ManifestWriter.note` has it.
     made: set[str]
+    #: Target -> the object of a file that was cut down, as the latest note has it.
+    trimmed: dict[str, StoredObject]
+
+    def stored(self, record: Record) -> Record:
+        """Give a record as it would be if the file had not been cut down: of the object."""
+        found = self.trimmed.get(record.target)
+        if record.check != TRIMMED or found is None or found.key != record.key:
+            return record
+        return record._replace(size=found.size, etag=found.etag, modified=found.modified)
 
 
 def read_manifest(directory: Path) -> Manifest:
     """Read what is known of a directory, in one pass over its manifests; nothing where there are none."""
-    found = Manifest({}, {}, set())
+    found = Manifest({}, {}, set(), {})
     for entry in _entries(directory):
         kind = entry.get("event")
         if kind == "file":
             _take_record(found, _parse(entry))
         elif kind == "failed":
             _take_failure(found, _parse_failure(entry))
+        elif kind == TRIMMED and _is_sound(entry, _STORED_TYPES):
+            _take_trimmed(found, entry)
         elif kind == "made" and isinstance(entry.get("target"), str):
             found.made.add(entry["target"])
     return found
+
+
+def _take_trimmed(found: Manifest, entry: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {name: entry.get(name) for name in StoredObject._fields}
+    stored = StoredObject(**fields)
+    known = found.trimmed.get(entry["target"])
+    if known is None or known.time <= stored.time:
+        found.trimmed[entry["target"]] = stored
 
 
 def _take_record(found: Manifest, record: Record | None) -> None:
@@ -241,6 +279,17 @@ def read_records(directory: Path, *, required: bool = False) -> dict[str, Record
     return read_manifest(directory).records
 
 
+def read_notes(directory: Path, event: str) -> list[dict[str, Any]]:
+    """Read what :meth:`ManifestWriter.note` wrote of one event, the oldest first.
+
+    The fields are input from outside: whoever uses one checks it.
+    """
+    # Most lines are of files, and need not be understood.
+    entries = _entries(directory, holding=f'"{event}"'.encode())
+    found = [entry for entry in entries if entry.get("event") == event]
+    return sorted(found, key=lambda entry: entry["time"] if isinstance(entry.get("time"), int | float) else 0.0)
+
+
 def read_failures(directory: Path) -> dict[str, FailedRecord]:
     """Read which files of a directory could not be downloaded: target -> its latest failure.
 
@@ -248,12 +297,6 @@ def read_failures(directory: Path) -> dict[str, FailedRecord]:
     nothing failed. What an interrupted run did not come to has not failed either.
     """
     return read_manifest(directory).failures
-
-
-def note_made(directory: Path, target: str, *, now: Callable[[], float] = time.time) -> None:
-    """Note that we made a file ourselves, out of no object, so that nobody wonders where it is from."""
-    with ManifestWriter(directory, part_name().removeprefix(".s3bids-").removesuffix(".part"), now=now) as manifest:
-        manifest._append({"event": "made", "target": target, "time": now()})
 
 
 def require_manifest(directory: Path, what: str) -> None:
@@ -268,12 +311,12 @@ def _manifests(directory: Path) -> list[Path]:
     return sorted((directory / STATE_FOLDER).glob(f"*{_SUFFIX}"))
 
 
-def _entries(directory: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a directory, file by file; what is cut short or damaged is passed over."""
+def _entries(directory: Path, *, holding: bytes = b"") -> Iterator[dict[str, Any]]:
+    """Yield the events of a directory whose lines hold some bytes, file by file; what is cut short is passed over."""
     for path in _manifests(directory):
         try:
             with path.open("rb") as lines:
-                for line in lines:
+                for line in (line for line in lines if holding in line):
                     entry = _parse_line(line)
                     if entry is not None:
                         yield entry

@@ -44,6 +44,10 @@ class Settings:
     now: Callable[[], float] = time.time
     #: Objects larger than this and a half are fetched in pieces of this size, several at once.
     piece_bytes: int = PIECE_BYTES
+    #: Other processes that may be begun for small files, where those are many.
+    companions: int = 0
+    #: Processes that share the processors.
+    processes: int = 1
 
 
 #: Bytes that a thread holds at a time: with hundreds of threads they add up, and larger ones were no faster.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from .engine import Part, run_transfers
+from .companion import affordable
+from .engine import run_transfers
+from .pool import Part
 from .progress import Event, Finished, Planned, Received, silent
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ def run(
         transfers share threads, which saturates most links: further processes help where checking binds the processor.
     """
     if worker_count(n_jobs) == 1:
+        if n_jobs is None:
+            settings = replace(settings, companions=affordable())
         yield from run_transfers(storage, parts, settings, emit)
         return
     import joblib

@@ -16,7 +16,7 @@ from ..storage.concurrency import in_threads
 from ..storage.files import is_part
 from .branches import Branch, root_of
 from .manifest import STATE_FOLDER, is_safe, read_manifest, require_manifest
-from .verify import Difference, Verification, verify_records
+from .verify import Difference, Verification, in_order, verify_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,11 +76,12 @@ def verify_remote(
     found = [*local.differences]
     for location in sorted({record.location for record in records.values()}):
         with open_storage(location) as storage:
-            of_location = [record for record in records.values() if record.location == location]
+            # Of a file that was cut down to a subset, the object is compared with what it was.
+            of_location = [manifest.stored(record) for record in records.values() if record.location == location]
             for comparison in _comparisons(root, storage, of_location, manifest.failures.values(), branch_of):
                 found += comparison.differences()
     found += _extra_files(root, records.keys() | manifest.made)
-    return Verification(local.files, local.bytes, tuple(found), local.unproven)
+    return Verification(local.files, local.bytes, in_order(found), local.unproven)
 
 
 def _comparisons(
@@ -205,13 +206,12 @@ class _Comparison:
             self._absent[entry.key] = Difference(path, "new", text)
 
     def differences(self) -> list[Difference]:
-        """Give what was found: changed, gone and new objects, each by key."""
+        """Give what was found: changed, gone and new objects."""
         gone = [
             Difference(self._records[key].target, "gone", "the object is no longer in the bucket")
-            for key in sorted(self._records.keys() - self._seen)
+            for key in self._records.keys() - self._seen
         ]
-        changed, absent = ([found[key] for key in sorted(found)] for found in (self._changed, self._absent))
-        return [*changed, *gone, *absent]
+        return [*self._changed.values(), *gone, *self._absent.values()]
 
 
 def _change(record: Record, entry: ObjectInfo) -> str:

@@ -77,6 +77,10 @@ class DownloadReport:
     failed_files: tuple[Failure, ...] = field(default=(), repr=False)
     #: The files in conflict.
     conflicting_files: tuple[Failure, ...] = field(default=(), repr=False)
+    #: Tables and JSON files that are cut down to the subset that is here, as paths relative to the directory.
+    trimmed_files: tuple[str, ...] = field(default=(), repr=False)
+    #: Descriptions that were written because the study has none, as paths relative to the directory.
+    written_files: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def failures(self) -> pd.DataFrame:

@@ -63,6 +63,19 @@ class Retry:
         self.sleep(self.uniform(0.0, min(self.longest_s, self.first_s * 2 ** min(attempt - 1, 32))))
 
 
+@dataclass(slots=True)
+class Tries:
+    """How asking for one object, or one piece of it, went so far."""
+
+    #: Attempts that failed while others were served.
+    counted: int = 0
+    #: When the first of the failed attempts ended, not when it began: whoever was served in between tells nothing of an
+    #: outage.
+    failing_since: float | None = None
+    #: When the last one ended.
+    failed_at: float = -math.inf
+
+
 class Health:
     """When the server last served anybody: what the transfers of one process know of it together.
 
@@ -79,29 +92,38 @@ class Health:
         self._bad_since = self._bad_at = -math.inf
         #: Keys that were given up since then, after the patience.
         self._in_vain: set[str] = set()
+        #: Keys of which an attempt failed since then.
+        self._failing: set[str] = set()
 
     def good(self) -> None:
         """Note that the server has served somebody, if only with a few bytes."""
         self._good_at = self._retry.now()
 
-    def gives_up(self, key: str, error: Exception, attempt: int, failing_since: float) -> bool:
-        """Decide after an attempt, counted from 1, that ended with an error.
+    def gives_up(self, key: str, error: Exception, tries: Tries) -> bool:
+        """Take note of an attempt that has just ended with an error, and decide whether it was the last.
 
-        Parameters
-        ----------
-        failing_since
-            When the first attempt failed, not when it began: whoever was served in between tells nothing of an outage.
+        An attempt counts against the object if others were served since the one before it: the attempts that an
+        outage took say nothing of the object. When nobody else asks any more, it is enough that others were served
+        since its first failure.
         """
-        retry, good_at = self._retry, self._good_at
+        retry, good_at, now = self._retry, self._good_at, self._retry.now()
+        if tries.failing_since is None:
+            tries.failing_since = tries.failed_at = now
         if self._bad_since < good_at:
-            self._bad_since = max(failing_since, good_at)
+            self._bad_since = max(tries.failing_since, good_at)
             self._in_vain.clear()
-        self._bad_at = retry.now()
-        if self._bad_at - self._bad_since >= retry.patience_s:
+            self._failing.clear()
+        self._bad_at = now
+        self._failing.add(key)
+        is_alone = len(self._failing) == 1 and good_at >= tries.failing_since
+        if not tries.counted or is_alone or good_at >= tries.failed_at:
+            tries.counted += 1
+        tries.failed_at = now
+        if now - self._bad_since >= retry.patience_s:
             self._in_vain.add(key)
             return True
         is_busy = isinstance(error, StorageUnavailableError)
-        return attempt >= (retry.busy_attempts if is_busy else retry.attempts) and good_at >= failing_since
+        return tries.counted >= (retry.busy_attempts if is_busy else retry.attempts)
 
     def lost(self) -> StorageConnectionError | None:
         """Give the error of an object that is not even asked for, since the server is given up; None if it is not.
@@ -118,4 +140,4 @@ class Health:
         )
 
 
-__all__ = ["IN_VAIN", "PASSING", "Health", "Retry"]
+__all__ = ["IN_VAIN", "PASSING", "Health", "Retry", "Tries"]

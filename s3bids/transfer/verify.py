@@ -14,10 +14,14 @@ from .manifest import read_records
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from .manifest import Record
 
 _BLOCK_BYTES = 1024 * 1024
+
+#: What a difference can be, in the order in which they are told: of files, then of objects.
+KINDS = ("missing", "size", "content", "changed", "gone", "new", "extra")
 
 
 class Verify(StrEnum):
@@ -46,7 +50,7 @@ class Difference:
 
     #: Path relative to the directory, with ``/``.
     target: str
-    #: ``missing``, ``size`` or ``content``; against the bucket also ``changed``, ``gone``, ``new`` or ``extra``.
+    #: One of :data:`KINDS`: ``missing``, ``size`` or ``content``; against the bucket also the others.
     kind: str
     #: In words.
     detail: str
@@ -60,6 +64,7 @@ class Verification:
     files: int
     #: Bytes that it says they have.
     bytes: int
+    #: By kind, and by target.
     differences: tuple[Difference, ...]
     #: Files whose content was to be compared, and of which no hash is known: their size is right.
     unproven: int = 0
@@ -97,7 +102,12 @@ def verify_records(directory: Path, records: dict[str, Record], *, deep: bool) -
         if found is not None:
             differences.append(found)
     size = sum(record.size for record in records.values())
-    return Verification(len(records), size, tuple(differences), unproven)
+    return Verification(len(records), size, in_order(differences), unproven)
+
+
+def in_order(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Put differences in the order in which they are told: records are in the order in which threads ended."""
+    return tuple(sorted(differences, key=lambda each: (KINDS.index(each.kind), each.target)))
 
 
 def _difference(path: Path, record: Record) -> Difference | None:
@@ -133,11 +143,13 @@ def _content_difference(path: Path, record: Record) -> tuple[Difference | None, 
 
 
 __all__ = [
+    "KINDS",
     "Difference",
     "Verification",
     "Verify",
     "etag_md5",
     "file_hash",
+    "in_order",
     "verify_directory",
     "verify_records",
 ]

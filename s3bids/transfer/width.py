@@ -25,6 +25,8 @@ FIRST = 32
 LEAST = 4
 #: More transfers than this never paid on any link that was measured.
 MOST = 256
+#: The same of all processes of a run that share small files: each waits for Python's lock with fewer threads.
+MOST_SHARED = 384
 #: Pieces of large files under way at once: each has its share of the link, and a megabyte or two of memory.
 PIECES = 64
 #: Seconds between two decisions: long enough to tell a rate.
@@ -68,12 +70,14 @@ class Width:
     ----------
     target
         The number decided upon last.
+    most, processors
+        As the parameters; they may change.
     """
 
     def __init__(self, first: int = FIRST, most: int = MOST, processors: int = 2) -> None:
         self.target = min(first, most)
-        self._most = most
-        self._processors = processors
+        self.most = most
+        self.processors = processors
         self._rate = 0.0
         self._pause = 0
         #: The last decision was for more.
@@ -96,20 +100,20 @@ class Width:
         elif self._pause:
             self._pause -= 1
         elif window.waited and is_small:
-            self.target = max(min(LEAST, self._most), min(self._most, self._asked_for(window)))
+            self.target = max(min(LEAST, self.most), min(self.most, self._asked_for(window)))
             self._has_stepped = False
         else:
-            is_busy = window.busy_seconds > BUSY * self._processors * window.seconds
-            self._has_stepped = not is_busy and self.target < self._most
+            is_busy = window.busy_seconds > BUSY * self.processors * window.seconds
+            self._has_stepped = not is_busy and self.target < self.most
             if self._has_stepped:
-                self.target = min(self._most, self.target * 2)
+                self.target = min(self.most, self.target * 2)
         self._rate = rate
         return self.target
 
     def _asked_for(self, window: Window) -> int:
         """Give the number of small requests that keep the processors busy while each waits (Little's law)."""
         service = window.busy_seconds / window.files
-        return math.ceil(window.waited * self._processors / service) if service else self._most
+        return math.ceil(window.waited * self.processors / service) if service else self.most
 
 
 class Gauge:
@@ -131,8 +135,9 @@ class Gauge:
         busy: Callable[[], float] = time.process_time,
     ) -> None:
         most = min(MOST, affordable())
-        self._width = Width(most=most, processors=_processors()) if fixed is None else Width(fixed, fixed)
+        self._width = Width(most=most, processors=processors()) if fixed is None else Width(fixed, fixed)
         self._most_pieces = min(PIECES, most) if fixed is None else fixed
+        self._is_free = fixed is None
         self._now, self._busy = now, busy
         self._begin()
 
@@ -140,6 +145,12 @@ class Gauge:
         self._since, self._busy_since = self._now(), self._busy()
         self._files = self._bytes = self._refusals = 0
         self._waited = math.inf
+
+    def share(self, processes: int) -> None:
+        """Leave their part of the processors, and of the transfers, to other processes of the run."""
+        if processes > 1 and self._is_free:
+            self._width.processors = max(1, processors() // processes)
+            self._width.most = min(self._width.most, MOST_SHARED // processes)
 
     @property
     def target(self) -> int:
@@ -170,7 +181,8 @@ class Gauge:
         return self._width.target
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Give the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

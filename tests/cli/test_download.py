@@ -112,6 +112,8 @@ def test_the_summary_as_json(run, url, work, files_of):
         "bytes": sum(map(len, files.values())),
         "failed_files": [],
         "conflicting_files": [],
+        "trimmed_files": [],
+        "written_files": [],
     }
 
 

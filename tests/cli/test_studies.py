@@ -5,7 +5,29 @@ import pytest
 from s3bids.config import load_config, shipped_studies
 from s3bids.testing.studies import write_hbn_site, write_study
 
-SHIPPED = ("hbn-cbic", "hbn-cuny", "hbn-pod2", "hbn-ru", "hbn-si", "openneuro-ds000102")
+SHIPPED = (
+    "abide",
+    "abide2",
+    "adhd200",
+    "aomic-id1000",
+    "aomic-piop1",
+    "aomic-piop2",
+    "corr",
+    "hbn-cbic",
+    "hbn-cuny",
+    "hbn-eeg",
+    "hbn-pod2",
+    "hbn-ru",
+    "hbn-si",
+    "nki-rs",
+    "nsd",
+    "openneuro",
+    "openneuro-ds000102",
+    "openneuro-fmriprep",
+    "openneuro-mriqc",
+)
+#: What is no collection, and has subjects.
+SINGLE = tuple(name for name, path in shipped_studies().items() if not load_config(path).collection)
 
 
 @pytest.fixture
@@ -25,9 +47,18 @@ def emulated(environment, tmp_path):
 
 def test_the_shipped_studies_are_listed(run):
     found = run("studies", code=0)
-    names = [line.split()[0] for line in found.out.splitlines()[1:] if line][: len(SHIPPED)]
-    assert tuple(names) == SHIPPED
+    lines = found.out.splitlines()
+    assert tuple(line.split()[0] for line in lines[1 : len(SHIPPED) + 1]) == SHIPPED
     assert "s3://fcp-indi/data/Projects/HBN/MRI/Site-SI\n" in found.out
+    [pod2] = [line.split() for line in lines if line.startswith("hbn-pod2")]
+    assert pod2[-5:] == [
+        *("one", "nested", "us-east-1", "derivatives/qsiprep/participants.tsv"),
+        "s3://fcp-indi/data/Projects/HBN/BIDS_curated",
+    ]
+    [nsd] = [line.split() for line in lines if line.startswith("nsd")]
+    assert nsd[-5:] == ["one", "nested", "us-east-2", "-", "s3://natural-scenes-dataset/nsddata"]
+    [abide] = [line.split() for line in lines if line.startswith("abide ")]
+    assert abide[-5] == "many"
     assert found.err == ""
 
 
@@ -35,11 +66,12 @@ def test_the_shipped_studies_as_json(run):
     studies = {study["name"]: study for study in run("studies", "--json", code=0).json}
     assert tuple(studies) == SHIPPED
     assert (studies["hbn-si"]["class"], studies["hbn-si"]["site"]) == ("HBNSite", "SI")
-    assert all(study["anon"] and study["region"] == "us-east-1" for study in studies.values())
+    assert all(study["anon"] for study in studies.values())
+    assert {study["region"] for study in studies.values()} == {"us-east-1", "us-east-2", None}
     assert all(study["file"].endswith(f"{name}.yaml") for name, study in studies.items())
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SINGLE)
 def test_a_shipped_study_is_downloaded_from_its_emulation(run, emulated, work, name):
     found = run("download", name, "--subjects", "1", "--derivatives", "all", "--json", code=0).json
     assert (found["complete"], found["failed"]) == (True, 0)

@@ -29,11 +29,12 @@ from s3bids.storage.files import is_part
 from s3bids.testing.faults import Proxy
 from s3bids.transfer import fetch, large, target
 from s3bids.transfer.download import Options, download
-from s3bids.transfer.engine import Part, run_transfers
+from s3bids.transfer.engine import run_transfers
 from s3bids.transfer.manifest import read_records
 from s3bids.transfer.outcome import Settings
 from s3bids.transfer.partial import read_partial
 from s3bids.transfer.plan import Action, Transfer, Wanted
+from s3bids.transfer.pool import Part
 from s3bids.transfer.progress import Planned, Received, Started
 from s3bids.transfer.retry import Retry
 
@@ -146,8 +147,8 @@ class ScriptedStorage:
         """Keys whose script was not played to its end."""
         return [key for key, entries in self._script.items() if entries]
 
-    def stream(self, key, start=0, if_match=None, *, end=None, chunk_size=CHUNK_BYTES):
-        del chunk_size
+    def stream(self, key, start=0, if_match=None, *, end=None, chunk_size=CHUNK_BYTES, progress_callback=None):
+        del chunk_size, progress_callback
         with self._lock:
             self.gets.append(key)
             self.ranges.append((start, end))

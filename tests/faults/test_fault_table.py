@@ -162,7 +162,7 @@ def test_a_fifth_of_all_requests_is_refused(chain, verify):
     assert chain.proxy.counts()["get"] > len(chain.files)
 
 
-@pytest.mark.parametrize("begins", [0, 10])
+@pytest.mark.parametrize("begins", [0, 10, 30])
 def test_an_outage_of_a_minute_fails_nobody(chain, begins):
     """All that is asked for until the clock has gone on for sixty seconds is refused."""
     chain.fill(small=40, large=2)

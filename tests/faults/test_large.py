@@ -27,7 +27,7 @@ from s3bids.transfer.partial import Version, piece_count, read_partial, trailer
 from s3bids.transfer.plan import Action, Transfer
 from s3bids.transfer.progress import Planned, Received
 from s3bids.transfer.report import Status
-from s3bids.transfer.retry import IN_VAIN, Health
+from s3bids.transfer.retry import IN_VAIN, Health, Tries
 from s3bids.transfer.verify import Verify, verify_directory
 
 PIECE = 10
@@ -377,7 +377,7 @@ def test_pieces_come_in_any_order_and_are_hashed_in_theirs(begin, run, storage):
 def test_a_server_that_is_given_up_is_not_asked(run, storage, stop):
     health = Health(replace(run.retry, patience_s=0.0))
     for number in range(IN_VAIN):
-        health.gives_up(f"ds/{number}", StorageConnectionError("reset"), 1, 0.0)
+        health.gives_up(f"ds/{number}", StorageConnectionError("reset"), Tries())
     [transfer] = storage.transfers()
     file = LargeFile(storage, transfer, Settings(run.directory, piece_bytes=PIECE), lambda size: None, stop, health)
     outcome = file.begin()

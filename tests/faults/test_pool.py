@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 
 from s3bids.errors import AccessDeniedError, ObjectChangedError, StorageConnectionError, StorageUnavailableError
-from s3bids.transfer import engine
-from s3bids.transfer.engine import Part, run_transfers
+from s3bids.transfer import pool
+from s3bids.transfer.engine import run_transfers
 from s3bids.transfer.outcome import Settings
 from s3bids.transfer.partial import read_partial
+from s3bids.transfer.pool import Part
 from s3bids.transfer.progress import Finished, Planned
 from s3bids.transfer.report import Status
 
@@ -119,6 +120,9 @@ class ScriptedGauge:
         self.pieces = pieces
         self.target = self._targets.pop(0)
 
+    def share(self, processes):
+        assert processes == 1
+
     def target_after(self, outcomes, received):
         if self._targets:
             self.target = self._targets.pop(0)
@@ -128,10 +132,10 @@ class ScriptedGauge:
 @pytest.mark.parametrize("targets", [[8, 1], [1, 8], [8, 1, 8, 1, 8], [1, 2, 4, 8, 16, 32]], ids=str)
 @pytest.mark.parametrize("sizes", [[5] * 300, [55] * 40, [5, 55] * 40], ids=["small", "large", "mixed"])
 def test_nothing_is_lost_while_the_number_changes(make_storage, run, begin, monkeypatch, targets, sizes):
-    monkeypatch.setattr(engine, "Gauge", lambda threads: ScriptedGauge(targets, 8))
+    monkeypatch.setattr(pool, "Gauge", lambda threads: ScriptedGauge(targets, 8))
     # Batches are small, so that the number changes within the run.
-    monkeypatch.setattr(engine, "_BATCH", 5)
-    monkeypatch.setattr(engine, "_GATHER_S", 0.0)
+    monkeypatch.setattr(pool, "_BATCH", 5)
+    monkeypatch.setattr(pool, "_GATHER_S", 0.0)
     storage = make_storage(objects_of(sizes))
     results = list(begin(storage, [part_of(storage.transfers())]))
     assert set(statuses(results).values()) == {Status.FETCHED}
@@ -141,7 +145,7 @@ def test_nothing_is_lost_while_the_number_changes(make_storage, run, begin, monk
 
 def test_threads_beyond_the_wanted_number_end(make_storage, run, begin, monkeypatch):
     """What they would have taken is taken by those that are left."""
-    monkeypatch.setattr(engine, "Gauge", lambda threads: ScriptedGauge([8, 1], 8))
+    monkeypatch.setattr(pool, "Gauge", lambda threads: ScriptedGauge([8, 1], 8))
     storage = make_storage(objects_of([5] * 100))
     keys = sorted(storage.objects)
     barrier, is_told = threading.Barrier(8), threading.Event()
@@ -310,7 +314,7 @@ def test_an_iteration_left_early_leaves_whole_files_and_pieces_to_go_on_with(mak
 
 def test_a_run_is_stopped_while_a_thread_waits_for_the_server(make_storage, run, begin, monkeypatch):
     """The thread ends when the server answers at last; what it was at is then left for the next run."""
-    monkeypatch.setattr(engine, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(pool, "_PATIENCE_S", 0.1)
     storage = make_storage(objects_of([5, 95]))
     waiting, answers = threading.Event(), threading.Event()
 

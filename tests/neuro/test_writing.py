@@ -14,7 +14,7 @@ import pytest
 
 from s3bids import read_nifti, s3fs_nifti_write, write_nifti
 from s3bids.errors import ConfigError, ImageError, KeyRefusedError, StorageError
-from s3bids.storage.s3_uploads import PART_BYTES
+from s3bids.storage.s3_writing import PART_BYTES
 from s3bids.testing.faults import Answer, Fault, Proxy
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2.5, -72], [0, 0, 0, 1]])

@@ -11,11 +11,34 @@ import pytest
 
 import s3bids
 from s3bids import HBNSite, LocalStorage, S3BIDSStudy
-from s3bids.config import ALLOWED, StudyConfig, load_config, open_study, shipped_studies
-from s3bids.errors import ConfigError, SubjectNotFoundError
+from s3bids.config import ALLOWED, StudyConfig, list_members, load_config, open_study, shipped_studies
+from s3bids.errors import ConfigError, ObjectNotFoundError, SubjectNotFoundError
 from s3bids.testing.studies import write_hbn_site, write_study
 
-SHIPPED = ["hbn-cbic", "hbn-cuny", "hbn-pod2", "hbn-ru", "hbn-si", "openneuro-ds000102"]
+SHIPPED = [
+    "abide",
+    "abide2",
+    "adhd200",
+    "aomic-id1000",
+    "aomic-piop1",
+    "aomic-piop2",
+    "corr",
+    "hbn-cbic",
+    "hbn-cuny",
+    "hbn-eeg",
+    "hbn-pod2",
+    "hbn-ru",
+    "hbn-si",
+    "nki-rs",
+    "nsd",
+    "openneuro",
+    "openneuro-ds000102",
+    "openneuro-fmriprep",
+    "openneuro-mriqc",
+]
+COLLECTIONS = {"abide", "abide2", "adhd200", "corr", "hbn-eeg", "openneuro", "openneuro-fmriprep", "openneuro-mriqc"}
+#: Where the bucket is; that of the derivatives of OpenNeuro is not documented.
+REGIONS = {"nsd": "us-east-2", "openneuro-fmriprep": None, "openneuro-mriqc": None}
 PACKAGE = Path(s3bids.__file__).parent
 HBN = "class: HBNSite\nbucket: fcp-indi\n"
 
@@ -51,7 +74,8 @@ def test_everything_can_be_said(load, tmp_path):
         "name: ours\ndescription: A study\nsource: https://example.org\nterms: Ask us.\nclass: S3BIDSStudy\n"
         "layout: standalone\nbucket: b\nprefix: a/ds\nlocal_root: root\nregion: eu-central-1\n"
         "endpoint_url: http://localhost:9000\nanon: false\nrequest_payer: true\nprofile: lab\nsubjects: 3\n"
-        "use_participants_tsv: true\nrandom_seed: 42\nderivatives: [fmriprep, afq*]\n"
+        "use_participants_tsv: true\nrandom_seed: 42\nderivatives: [fmriprep, afq*]\nparticipants: a/b.tsv\n"
+        "collection: true\n"
     )
     assert load(text) == StudyConfig(
         name="ours",
@@ -71,6 +95,8 @@ def test_everything_can_be_said(load, tmp_path):
         use_participants_tsv=True,
         random_seed=42,
         derivatives=("fmriprep", "afq*"),
+        participants="a/b.tsv",
+        collection=True,
     )
 
 
@@ -338,12 +364,24 @@ def test_a_shipped_study_is_complete_and_public(name):
     assert config.name == name
     assert config.description
     assert config.source
-    assert (config.anon, config.region, config.endpoint_url) == (True, "us-east-1", None)
+    assert (config.anon, config.region, config.endpoint_url) == (True, REGIONS.get(name, "us-east-1"), None)
+    assert config.collection == (name in COLLECTIONS)
+    assert config.layout is not None
+
+
+def test_only_tables_that_can_be_read_are_named():
+    named = {name: load_config(path).participants for name, path in shipped_studies().items()}
+    assert {name for name, table in named.items() if not table} == {
+        *("abide", "abide2", "adhd200", "corr", "nki-rs", "nsd", "openneuro-fmriprep", "openneuro-mriqc")
+    }
+    assert {table for table in named.values() if table} == {"participants.tsv", "derivatives/qsiprep/participants.tsv"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_study_opens_in_the_local_emulation(name, tmp_path, monkeypatch):
     config = load_config(shipped_studies()[name])
+    if config.collection:
+        config = config.member("one")
     place = tmp_path / config.bucket / config.prefix
     if config.site:
         write_hbn_site(place, site=config.site)
@@ -355,8 +393,70 @@ def test_a_shipped_study_opens_in_the_local_emulation(name, tmp_path, monkeypatc
     assert len(study.subjects) == 3
     assert (study.s3_prefix, study.bucket) == (config.prefix, config.bucket)
     assert isinstance(study, HBNSite) == (config.site is not None)
-    assert study.layout == ("subject-first" if config.site else "nested")
+    assert study.layout == config.layout
     assert len(study.derivative_types) == (3 if config.site else 1)
+
+
+# Collections
+
+
+@pytest.mark.parametrize(("prefix", "inside"), [("a/b/", "a/b/CMU_a"), ("", "CMU_a")])
+def test_a_data_set_of_a_collection_is_a_study(prefix, inside):
+    collection = StudyConfig(name="abide", bucket="b", prefix=prefix, layout="standalone", collection=True)
+    member = collection.member("CMU_a")
+    assert member == replace(collection, name="abide-CMU_a", prefix=inside, collection=False)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+def test_a_data_set_needs_the_name_of_a_directory(name):
+    with pytest.raises(ConfigError, match="names no data set; s3bids ls abide lists the data sets"):
+        StudyConfig(name="abide", bucket="b", collection=True).member(name)
+
+
+def test_odd_directories_get_names_that_directories_here_can_have():
+    assert StudyConfig(name="x", bucket="b", collection=True).member("é *").name == "x----"
+
+
+def test_a_study_is_no_collection_and_a_collection_no_study(emulation):
+    one = StudyConfig(name="one", bucket="bucket", prefix="ds", local_root=str(emulation))
+    many = StudyConfig(name="many", bucket="bucket", local_root=str(emulation), collection=True)
+    assert list_members(many) == ["ds"]
+    assert len(open_study(many.member("ds"), subjects="all").subjects) == 3
+    with pytest.raises(ConfigError, match="one is one data set"):
+        list_members(one)
+    with pytest.raises(ConfigError, match="one is one data set, so there is no one/x"):
+        one.member("x")
+    with pytest.raises(ConfigError, match="many holds many data sets"):
+        open_study(many)
+    with pytest.raises(ObjectNotFoundError, match="no directories"):
+        list_members(replace(many, prefix="nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("", "participants.tsv"),
+        ("participants: none\n", ""),
+        ("participants: None\n", ""),
+        ("participants: x/y.tsv\n", "x/y.tsv"),
+    ],
+)
+def test_the_participant_table_may_be_named(load, text, table):
+    assert load(f"bucket: b\n{text}").participants == table
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "participants: /x.tsv\n",
+        "participants: 3\n",
+        "collection: 1\n",
+        f"{HBN}prefix: a/Site-SI\nsite: SI\ncollection: true\n",
+    ],
+)
+def test_nonsense_about_tables_and_collections_is_refused(load, text):
+    with pytest.raises(ConfigError, match="line"):
+        load(text if "bucket" in text else f"bucket: b\n{text}")
 
 
 def test_a_shipped_study_can_be_changed(tmp_path):

@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
+from s3bids.errors import KeyRefusedError
 from s3bids.storage import files
 from s3bids.storage.files import (
+    Together,
     atomic_file,
     folder_files,
     is_abandoned,
@@ -16,6 +18,7 @@ from s3bids.storage.files import (
     make_parents,
     part_name,
     remove_empty,
+    upload_with,
 )
 
 
@@ -255,3 +258,29 @@ def test_the_files_of_a_folder_without_what_nobody_wants(tmp_path):
     assert folder_files(tmp_path, (".DS_Store", "__MACOSX")) == [
         (name, tmp_path / name) for name in (".hidden", "a/x", "b")
     ]
+
+
+def test_a_folder_with_a_name_that_is_no_text_is_refused_before_the_first_upload(tmp_path):
+    for name in ("a", os.fsdecode(b"z\xff")):
+        (tmp_path / name).write_bytes(b"1")
+    uploaded = []
+    with pytest.raises(KeyRefusedError, match="Unicode"):
+        upload_with(lambda *given: uploaded.append(given), tmp_path, "ds", ())
+    assert uploaded == []
+
+
+def test_small_files_go_together_and_large_ones_one_by_one(tmp_path):
+    for name in ("a", "b", "c", "large-1", "large-2"):
+        (tmp_path / name).write_bytes(b"1" * (10 if name.startswith("large") else 1))
+    meeting, uploaded = threading.Barrier(3), []
+
+    def upload(path, key, progress):
+        if len(path.name) == 1:
+            meeting.wait(60)
+        uploaded.append((key, threading.current_thread() is threading.main_thread()))
+        return key
+
+    keys = upload_with(upload, tmp_path, "ds", (), together=Together(workers=3, below=5))
+    assert keys == ["ds/a", "ds/b", "ds/c", "ds/large-1", "ds/large-2"]
+    assert sorted(uploaded[:3]) == [("ds/a", False), ("ds/b", False), ("ds/c", False)]
+    assert uploaded[3:] == [("ds/large-1", True), ("ds/large-2", True)]

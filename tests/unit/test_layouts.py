@@ -102,3 +102,33 @@ def test_a_layout_is_the_word_that_users_write_and_pickles():
     assert pickle.loads(pickle.dumps(FIRST)) is FIRST
     with pytest.raises(ValueError, match="flat"):
         Layout("flat")
+
+
+@pytest.mark.parametrize("layout", [NESTED, STANDALONE])
+@pytest.mark.parametrize(
+    ("path", "subject", "derivative"),
+    [
+        ("derivatives/qsiprep/derivatives/dlqc/sub-1/x.json", "sub-1", "qsiprep/dlqc"),
+        ("derivatives/qsiprep/derivatives/dlqc/dataset_description.json", None, "qsiprep/dlqc"),
+        ("derivatives/a/derivatives/b/derivatives/c/sub-1/x", "sub-1", "a/b/c"),
+        ("derivatives/qsiprep/derivatives/loose.txt", None, "qsiprep"),
+        ("derivatives/qsiprep/derivatives", None, "qsiprep"),
+        ("derivatives/qsiprep/sub-1/derivatives/x", "sub-1", "qsiprep"),
+        ("derivatives/derivatives/sub-1/x", "sub-1", "derivatives"),
+    ],
+)
+def test_a_derivative_of_a_derivative_has_both_names(layout, path, subject, derivative):
+    assert layout.place(path) == Place(subject, derivative)
+
+
+@pytest.mark.parametrize("layout", [NESTED, STANDALONE])
+@pytest.mark.parametrize("derivative", ["afq", "qsiprep/dlqc", "a/b/c"])
+def test_the_root_of_a_derivative_leads_back_to_its_name(layout, derivative):
+    root = layout.derivative_root(derivative)
+    assert layout.place(f"{root}/sub-1/x") == Place("sub-1", derivative)
+    assert layout.subject_prefixes("sub-1", [derivative]) == ["sub-1/", f"{root}/sub-1/"]
+    assert layout.description_path(derivative) == f"{root}/dataset_description.json"
+
+
+def test_a_layout_by_subject_has_one_root_for_all_derivatives():
+    assert FIRST.derivative_root("afq") == FIRST.derivative_root("qsiprep") == "derivatives"

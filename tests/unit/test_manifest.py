@@ -11,7 +11,6 @@ from s3bids.transfer.manifest import (
     ManifestWriter,
     Record,
     is_safe,
-    note_made,
     read_failures,
     read_manifest,
     read_records,
@@ -351,8 +350,9 @@ def test_without_a_manifest_nothing_failed(tmp_path):
 
 
 def test_a_file_of_our_own_making_is_noted(tmp_path):
-    for target in ("a.json", "b.json"):
-        note_made(tmp_path, target, now=lambda: 1.0)
+    with ManifestWriter(tmp_path, "w", now=lambda: 1.0) as writer:
+        for target in ("a.json", "b.json"):
+            writer.note("made", {"target": target})
     assert read_manifest(tmp_path).made == {"a.json", "b.json"}
     assert read_records(tmp_path) == read_failures(tmp_path) == {}
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from s3bids.storage import LocalFSParams, LocalStorage
 from s3bids.transfer import parallel
-from s3bids.transfer.engine import Part
 from s3bids.transfer.outcome import Settings
 from s3bids.transfer.parallel import cut_into_tasks, run, worker_count
 from s3bids.transfer.plan import Action, Transfer
+from s3bids.transfer.pool import Part
 from s3bids.transfer.progress import Finished, Planned, Received
 from s3bids.transfer.report import Status
 

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from s3bids import errors
-from s3bids.transfer.retry import IN_VAIN, PASSING, Health, Retry
+from s3bids.transfer.retry import IN_VAIN, PASSING, Health, Retry, Tries
 
 #: Error -> whether asking again may help.
 PASSES = {
@@ -19,8 +19,13 @@ PASSES = {
     errors.RangeNotServedError: False,
     errors.KeyRefusedError: False,
     errors.KeyClashError: False,
+    errors.ArchiveError: False,
+    errors.TableError: False,
     errors.DestinationError: False,
     errors.ImageError: False,
+    errors.JSONReadError: False,
+    errors.JSONWriteError: False,
+    errors.MissingPackageError: False,
     errors.DownloadError: False,
     errors.SubjectNotFoundError: False,
     errors.ParticipantsError: False,
@@ -104,13 +109,12 @@ def health(clock):
 def attempts_until_given_up(health, clock, error, *, seconds=1.0, served=False, most=1000):
     """Ask again and again, each attempt taking some seconds; give the number of attempts and the seconds it took."""
     begun = clock.now
-    failing_since = None
+    tries = Tries()
     for attempt in range(1, most):
         clock.now += seconds
         if served:
             health.good()
-        failing_since = failing_since or clock.now
-        if health.gives_up(KEY, error, attempt, failing_since):
+        if health.gives_up(KEY, error, tries):
             return attempt, clock.now - begun
     return None
 
@@ -130,10 +134,10 @@ def test_a_server_that_serves_nobody_is_waited_for(health, clock, error, seconds
 
 
 def test_an_outage_shorter_than_the_patience_fails_nobody(health, clock):
-    begun = clock.now
-    for attempt in range(1, 60):
+    tries = Tries()
+    for _ in range(59):
         clock.now += 2.0
-        assert not health.gives_up(KEY, LOST, attempt, begun)
+        assert not health.gives_up(KEY, LOST, tries)
     health.good()
     assert health.lost() is None
 
@@ -144,7 +148,7 @@ def ask_others_in_vain(health, clock, number=IN_VAIN - 1):
     for other in range(number):
         assert health.lost() is None
         clock.now += 1.0
-        assert health.gives_up(f"ds/{other}", LOST, 1, clock.now), "an attempt is all they have"
+        assert health.gives_up(f"ds/{other}", LOST, Tries()), "an attempt is all they have"
 
 
 def test_when_some_objects_were_asked_for_in_vain_no_further_one_is(health, clock):
@@ -158,7 +162,7 @@ def test_when_some_objects_were_asked_for_in_vain_no_further_one_is(health, cloc
 def test_the_pieces_of_one_object_are_one_object(health, clock):
     """While threads wait for those, nobody may have asked for anything else."""
     attempts_until_given_up(health, clock, LOST)
-    assert all(health.gives_up(KEY, LOST, 1, clock.now) for _ in range(1000))
+    assert all(health.gives_up(KEY, LOST, Tries()) for _ in range(1000))
     assert health.lost() is None
 
 
@@ -178,7 +182,7 @@ def test_when_nobody_has_asked_for_long_it_is_worth_asking_again(health, clock):
     assert health.lost() is not None
     clock.now += 1.0
     assert health.lost() is None
-    assert health.gives_up("ds/another", LOST, 1, clock.now), "once"
+    assert health.gives_up("ds/another", LOST, Tries()), "once"
     assert health.lost() is not None
 
 
@@ -186,19 +190,30 @@ def test_when_nobody_has_asked_for_long_it_is_worth_asking_again(health, clock):
 def test_time_in_which_nobody_asked_counts_for_nothing(health, clock, idle):
     """Such as that of a plan for which many files must be hashed."""
     clock.now += idle
-    assert not health.gives_up(KEY, LOST, 1, clock.now)
+    assert not health.gives_up(KEY, LOST, Tries())
     assert attempts_until_given_up(health, clock, LOST)[0] == pytest.approx(120, abs=1)
+
+
+def test_the_last_object_is_not_waited_for_when_others_were_served_before(health, clock):
+    tries = Tries()
+    assert not health.gives_up(KEY, LOST, tries)
+    health.good()
+    for _ in range(3):
+        clock.now += 1.0
+        assert not health.gives_up(KEY, LOST, tries)
+    clock.now += 1.0
+    assert health.gives_up(KEY, LOST, tries)
 
 
 def test_an_object_that_alone_is_not_served_does_not_make_the_server_dead(health, clock):
     """It fails for hours, in which all others come."""
     for _ in range(100):
-        begun = clock.now
-        for attempt in (1, 2, 3, 4):
+        tries = Tries()
+        for _ in range(4):
             clock.now += 10.0
-            assert not health.gives_up(KEY, LOST, attempt, begun)
+            assert not health.gives_up(KEY, LOST, tries)
             health.good()
-        assert health.gives_up(KEY, LOST, 5, begun)
+        assert health.gives_up(KEY, LOST, tries)
         assert health.lost() is None
         health.good()
 
@@ -208,20 +223,39 @@ def test_an_outage_is_waited_for_by_those_it_caught_on_their_way(health, clock):
     clock.now += 5.0
     health.good()
     clock.now += 1.0
-    failed = clock.now
-    for attempt in range(1, 30):
-        assert not health.gives_up(KEY, BUSY, attempt, failed)
+    tries = Tries()
+    for _ in range(29):
+        assert not health.gives_up(KEY, BUSY, tries)
         clock.now += 3.0
 
 
+def test_the_attempts_that_an_outage_took_do_not_count_against_an_object(health, clock):
+    """Another's answer came just after its first failure, and then nothing for a minute."""
+    tries, others = Tries(), Tries()
+    assert not health.gives_up(KEY, LOST, tries)
+    clock.now += 0.1
+    health.good()
+    for _ in range(60):
+        clock.now += 1.0
+        assert not health.gives_up("ds/another", LOST, others)
+        assert not health.gives_up(KEY, LOST, tries)
+    for _ in range(2):
+        health.good()
+        clock.now += 1.0
+        assert not health.gives_up(KEY, LOST, tries)
+    health.good()
+    assert health.gives_up(KEY, LOST, tries), "the fifth that failed while others were served"
+
+
 def test_failures_of_before_the_last_good_answer_are_forgotten(health, clock):
-    begun = clock.now
+    tries = Tries()
+    health.gives_up(KEY, LOST, tries)
     clock.now += 100.0
-    health.gives_up(KEY, LOST, 1, begun)
+    health.gives_up(KEY, LOST, tries)
     health.good()
     clock.now += 100.0
-    assert not health.gives_up(KEY, LOST, 2, begun), "it was served nothing for 100 s, not for 200 s"
+    assert not health.gives_up(KEY, LOST, tries), "it was served nothing for 100 s, not for 200 s"
 
 
 def test_without_patience_the_first_failure_is_the_last(clock):
-    assert Health(Retry(now=clock, patience_s=0.0)).gives_up(KEY, LOST, 1, 0.0)
+    assert Health(Retry(now=clock, patience_s=0.0)).gives_up(KEY, LOST, Tries())

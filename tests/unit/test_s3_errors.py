@@ -38,6 +38,7 @@ ANSWERS = [
     (403, "InvalidObjectState", AccessDeniedError, False, "archived"),
     (400, "ExpiredToken", AccessDeniedError, False, "expired"),
     (400, "InvalidToken", AccessDeniedError, False, "token"),
+    (400, "UnsupportedAlgorithm", AccessDeniedError, False, "signed requests"),
     (401, "Unauthorized", AccessDeniedError, False, "credentials"),
     (412, "PreconditionFailed", ObjectChangedError, False, "changed"),
     (416, "InvalidRange", StorageError, False, "range"),

@@ -12,6 +12,7 @@ from s3bids.catalog import catalog_of
 from s3bids.errors import ConfigError, SubjectNotFoundError
 from s3bids.selection import (
     ALL,
+    EVERY_FILE,
     FILES,
     Selection,
     agnostic_rule,
@@ -351,3 +352,26 @@ def test_subject_first_derivatives_are_selected_by_the_same_rule():
 def test_a_selection_of_everything_copies_nothing():
     catalog = catalog_of([ObjectInfo(key, 1) for key in KEYS], "ds", Layout.NESTED)
     assert select(catalog, Selection(("sub-1", "sub-10"), ("*",))) is catalog
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "expected"),
+    [
+        ("qsiprep/dlqc", "qsiprep/dlqc", True),
+        ("qsiprep/dlqc", "*", True),
+        ("qsiprep/dlqc", "*/dlqc", True),
+        ("qsiprep/dlqc", "qsi*/d*", True),
+        ("qsiprep/dlqc", "qsiprep", False),
+        ("qsiprep/dlqc", "qsi*", False),
+        ("qsiprep/dlqc", "*/*/*", False),
+        ("qsiprep", "*/*", False),
+    ],
+)
+def test_a_derivative_of_a_derivative_is_meant_by_what_names_both(name, pattern, expected):
+    assert matches(name, [pattern]) is expected
+
+
+def test_every_file_at_a_root_may_be_wanted():
+    assert wants_root_entry("sub-1.html", is_directory=False, rule=EVERY_FILE)
+    assert not wants_root_entry("code", is_directory=True, rule=EVERY_FILE)
+    assert not wants_root_entry("sub-1.html", is_directory=False, rule=FILES)

@@ -26,11 +26,18 @@ from .pieces import PiecesContract
 from .reading import ReadingContract
 from .rig import FilesRig, Rig, S3Rig
 from .sharing import SharingContract
+from .transferring import TransferringContract
 from .writing import WritingContract
 
 
 class StorageContract(
-    ListingContract, ReadingContract, WritingContract, PiecesContract, DeletingContract, SharingContract
+    ListingContract,
+    ReadingContract,
+    WritingContract,
+    TransferringContract,
+    PiecesContract,
+    DeletingContract,
+    SharingContract,
 ):
     """What every storage does; the hooks and the capabilities are those of :class:`Rig`."""
 
