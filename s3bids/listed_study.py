@@ -15,6 +15,7 @@ from .narrowing import cohort
 from .overview import derivative_overview, study_coverage
 from .retry_failed import RetryChoice
 from .selection import (
+    ALL,
     FILES,
     DerivativeChoice,
     Selection,
@@ -217,6 +218,46 @@ class ListedStudy(SubjectOwner):
         names = pd.Index([one.name for one in found], name="derivative", dtype="object")
         return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
 
+    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
+        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
+
+        Parameters
+        ----------
+        include_derivs
+            Derivatives to list too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
+        """
+        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
+
+    def headers(self, *, suffix: str | None = None) -> pd.DataFrame:
+        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
+
+        Costs the listing and one request of at most 64 KB for each image, many at once.
+
+        Parameters
+        ----------
+        suffix
+            Only images whose names end with this text, such as ``bold.nii.gz``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
+            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
+            ``orientation``, and ``error``: why an image could not be read.
+        """
+        from .header_table import header_frame, header_rows
+
+        return header_frame(header_rows(self, suffix=suffix))
+
+    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
+        """List what :meth:`download_dataset` would bring."""
+        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
+
     def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
         """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
         if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
@@ -295,6 +336,11 @@ class ListedStudy(SubjectOwner):
         ids = tuple(subject.subject_id for subject in subjects)
         rule = FILES if root == FILES else agnostic_rule(root)
         return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
+
+    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
+        chosen = {subject.subject_id for subject in self.subjects}
+        rule = ALL if chosen == set(self._all_subjects) else FILES
+        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
         """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""

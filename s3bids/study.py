@@ -13,7 +13,7 @@ from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin
 from .listed_study import ListedStudy
 from .narrowing import narrow, undescribed_in
 from .retry_failed import find_failed
-from .selection import ALL, FILES, DerivativeChoice, require_matches
+from .selection import ALL, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from .subject import S3BIDSSubject
     from .transfer.download import Options
@@ -70,21 +68,6 @@ class S3BIDSStudy(ListedStudy):
     SubjectNotFoundError
         If a subject is unknown (a ValueError), naming the nearest.
     """
-
-    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
-        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
-
-        Parameters
-        ----------
-        include_derivs
-            Derivatives to list too.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
-        """
-        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
 
     def download(
         self,
@@ -280,15 +263,6 @@ class S3BIDSStudy(ListedStudy):
             retry_failed=retry_failed,
             emit=emit,
         )
-
-    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
-        """List what :meth:`download_dataset` would bring."""
-        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
-
-    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
-        chosen = {subject.subject_id for subject in self.subjects}
-        rule = ALL if chosen == set(self._all_subjects) else FILES
-        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _download(
         self,

@@ -11,9 +11,10 @@ from .selection import DerivativeChoice, as_index, matches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .catalog import Catalog
+    from .loading import LoadedImage
     from .study import S3BIDSStudy
     from .transfer.report import DownloadReport
 
@@ -165,6 +166,42 @@ class S3BIDSSubject:
             verify=verify,
             dry_run=dry_run,
         )
+
+    def load(
+        self, suffix: str, *, filters: Mapping[str, str | int] | None = None, derivative: str | None = None
+    ) -> LoadedImage:
+        """Load one image lazily, with its metadata, b-values and b-vectors.
+
+        Costs a request for the image's header and one for each sidecar; and a listing, if the keys of the subject, or
+        of the root of the derivative, are not known yet.
+
+        Parameters
+        ----------
+        suffix
+            The BIDS suffix: ``T1w``, ``bold``, ``dwi``.
+        filters
+            What else the name must say: entities, by their short or long names, ``datatype`` and ``extension``, as in
+            ``{"task": "rest", "run": 1}``. A number is compared as a number, text as text.
+        derivative
+            The name of a derivative. Default: the raw data.
+
+        Returns
+        -------
+        LoadedImage
+            The metadata are those of all sidecars that apply (BIDS specification, "The Inheritance Principle").
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no such image (a FileNotFoundError), or no such derivative.
+        ConfigError
+            If there are several; names them.
+        ImageError, JSONReadError
+            If the image, its gradients or a sidecar cannot be read.
+        """
+        from .loading import load_image
+
+        return load_image(self, suffix, filters=filters, derivative=derivative)
 
 
 def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dict[str, str]) -> None:

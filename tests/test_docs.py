@@ -1,4 +1,4 @@
-"""What docs/choosing.md shows is what happens."""
+"""What the pages in docs/ show is what happens; docs/storage.md, run on every backend, has a file of its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[1] / "docs"
 PROGRAM = Path(sys.executable).with_name("s3bids")
-TEXT = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+#: The pages whose examples are about the demo, with the number of those in Python.
+EXAMPLES = {"choosing": 2, "reading-without-downloading": 6}
+
+
+def text_of(page):
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
 COMMANDS = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
+    pytest.param(page, line.removeprefix("$ "), id=f"{page}: {line}")
+    for page in EXAMPLES
+    for block in re.findall(r"```console\n(.*?)```", text_of(page), re.DOTALL)
     for line in block.splitlines()
 ]
 
@@ -31,17 +39,18 @@ def demo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(demo):
-    """Run the commands of the page in their order, since some need what others made: command -> outcome."""
+    """Run the commands of the pages in their order, since some need what others made: command -> outcome."""
     study = f"file://{demo}/demo/source/demo-bucket/study"
     outcomes = {}
-    for command in COMMANDS:
+    for _, command in (case.values for case in COMMANDS):
         words = shlex.split(command.replace("$STUDY", study))
         outcomes[command] = subprocess.run([PROGRAM, *words[1:]], cwd=demo, capture_output=True, text=True, check=False)
     return outcomes
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_does_what_it_should(command, ran):
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_a_command_of_a_page_does_what_it_should(page, command, ran):
+    del page
     outcome = ran[command]
     assert outcome.returncode == 0, outcome.stderr
     if command.startswith("s3bids download"):
@@ -49,15 +58,28 @@ def test_a_command_of_the_page_does_what_it_should(command, ran):
     assert outcome.stdout
 
 
-def test_the_examples_in_python_print_what_is_shown(demo):
-    blocks = re.findall(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", TEXT, flags=re.DOTALL)
-    code = "".join(block for block, _ in blocks)
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_the_examples_in_python_print_what_is_shown(page, demo):
+    text = text_of(page)
+    examples = re.findall(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", text, flags=re.DOTALL)
+    code = "".join(block for block, _ in examples)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=demo)
-    assert done.stdout.splitlines() == [line.strip() for _, shown in blocks for line in shown.splitlines()]
-    assert len(blocks) == 2
+    assert done.stdout.splitlines() == [line.strip() for _, shown in examples for line in shown.splitlines()]
+    assert len(examples) == text.count("```python") == EXAMPLES[page]
 
 
-def test_the_page_shows_every_option_of_choosing():
+def test_the_examples_of_every_page_are_run():
+    pages = {page.stem for page in DOCS.glob("*.md") if "```python" in text_of(page.stem)}
+    assert pages - {"storage"} == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("page", sorted(page.stem for page in DOCS.glob("*.md")))
+def test_every_link_of_a_page_leads_to_a_file(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", text_of(page)):
+        assert (DOCS / target).is_file()
+
+
+def test_the_page_on_choosing_shows_every_option_of_it():
     from s3bids.cli.options import ASKED
 
     names = {name.replace("_", "-") for name in ASKED} - {"keys"} | {
@@ -66,4 +88,5 @@ def test_the_page_shows_every_option_of_choosing():
         "bids-filter-file",
         "subjects-file",
     }
-    assert [name for name in sorted(names) if f"--{name}" not in TEXT] == []
+    text = text_of("choosing")
+    assert [name for name in sorted(names) if f"--{name}" not in text] == []
