@@ -38,7 +38,7 @@ test: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 -m slow
 
 # The measuring stick lies beside the checkout; its README says how it is set up once.
 BENCH ?= ../shared/bench

@@ -102,6 +102,9 @@ class Companion:
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Why it could not begin, such as a storage of a class it cannot import, concerns nobody: the files are
+            # fetched here then. What it logs is in its answers.
+            stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._to, self._from = cast("tuple[BinaryIO, BinaryIO]", (self._process.stdin, self._process.stdout))
