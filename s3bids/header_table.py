@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .bids.names import parse
+from .choice import choosing
 from .errors import S3BIDSError
 from .loading import is_image
+from .narrowing import narrow
 from .neuro.headers import ImageHeader, read_headers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .catalog import Entry
+    from .catalog import Catalog, Entry
     from .listed_study import ListedStudy
 
 #: The columns of the table: where the image is, what its name says, what its header says, and what is wrong with it.
@@ -30,13 +32,17 @@ _NUMBERS = {
 }
 
 
-def header_rows(study: ListedStudy, *, suffix: str | None = None) -> list[dict[str, Any]]:
+def header_rows(
+    study: ListedStudy, *, suffix: str | None = None, filters: object = None, where: str | None = None
+) -> list[dict[str, Any]]:
     """Read the headers of the chosen subjects' images side by side, one small request each.
 
     Parameters
     ----------
     suffix
         Only images whose names end with this text.
+    filters, where
+        Only images of such names, and of such subjects, as in :func:`s3bids.choice.choosing`.
 
     Returns
     -------
@@ -44,9 +50,17 @@ def header_rows(study: ListedStudy, *, suffix: str | None = None) -> list[dict[s
         One row an image, sorted by path: :data:`COLUMNS`. A value that there is not is None; `error` says why an image
         could not be read, and then there is nothing of its header.
     """
-    entries = [entry for entry in study.dataset_catalog(suffix=suffix) if is_image(entry.path)]
+    catalog = _narrowed(study, suffix, filters, where)
+    entries = [entry for entry in catalog if is_image(entry.path)]
     headers = read_headers(study.storage, [entry.key for entry in entries])
     return [_row(entry, header) for entry, header in zip(entries, headers, strict=True)]
+
+
+def _narrowed(study: ListedStudy, suffix: str | None, filters: object, where: str | None) -> Catalog:
+    if filters is None and where is None:
+        return study.dataset_catalog(suffix=suffix)
+    choice = choosing(filters=filters, where=where, with_sidecars=False)
+    return narrow(study, choice, study._candidate_selection(choice, suffix)).catalog
 
 
 def header_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -233,7 +233,7 @@ class ListedStudy(SubjectOwner):
         """
         return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
 
-    def headers(self, *, suffix: str | None = None) -> pd.DataFrame:
+    def headers(self, *, suffix: str | None = None, filters: object = None, where: str | None = None) -> pd.DataFrame:
         """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
 
         Costs the listing and one request of at most 64 KB for each image, many at once.
@@ -242,6 +242,8 @@ class ListedStudy(SubjectOwner):
         ----------
         suffix
             Only images whose names end with this text, such as ``bold.nii.gz``.
+        filters, where
+            Only images of such names, and of such subjects, as in :meth:`download`.
 
         Returns
         -------
@@ -252,7 +254,7 @@ class ListedStudy(SubjectOwner):
         """
         from .header_table import header_frame, header_rows
 
-        return header_frame(header_rows(self, suffix=suffix))
+        return header_frame(header_rows(self, suffix=suffix, filters=filters, where=where))
 
     def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
         """List what :meth:`download_dataset` would bring."""
@@ -263,6 +265,13 @@ class ListedStudy(SubjectOwner):
         if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
             return self._all_subjects
         return [subject.subject_id for subject in subjects]
+
+    def _candidate_selection(self, choice: Choosing, suffix: str | None) -> Selection:
+        """Give the raw files of the subjects that may be chosen."""
+        return replace(
+            self._selection(self.subjects, root=False, suffix=suffix),
+            subjects=tuple(self._candidates(self.subjects, choice)),
+        )
 
     def _retry_choice(
         self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None

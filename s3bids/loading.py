@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .bids.filters import check_entities, matching_rows, parse_filters
 from .bids.layouts import DERIVATIVES, Layout
-from .bids.names import is_subject_directory, parse
+from .bids.names import is_subject_directory
+from .bids.sidecars import Sidecars
+from .bids.table import name_table
 from .catalog import relative_path
 from .errors import ConfigError, ImageError, JSONReadError, ObjectNotFoundError
 from .neuro.json import read_json_object
@@ -14,18 +17,20 @@ from .neuro.nifti import read_nifti
 from .storage.concurrency import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from .bids.filters import Filter
+    from .bids.table import NameTable
     from .storage.base import Storage
     from .subject import S3BIDSSubject
 
 #: Names of images end so.
 IMAGE_EXTENSIONS = (".nii", ".nii.gz", ".mgh", ".mgz", ".gii", ".gii.gz")
-#: What may be given in `filters` beside the entities.
-_OF_THE_NAME = ("datatype", "extension")
+#: Extensions of the files that an image is loaded with.
+_APPLYING = frozenset({".json", ".bval", ".bvec"})
 _NAMED = 10
 
 
@@ -51,64 +56,33 @@ def load_image(
     subject: S3BIDSSubject,
     suffix: str,
     *,
-    filters: Mapping[str, str | int] | None = None,
+    filters: object = None,
     derivative: str | None = None,
 ) -> LoadedImage:
     """Load one image; :meth:`S3BIDSSubject.load` describes the arguments."""
     study = subject.study
-    keys = _keys_of(subject, derivative)
-    paths = {relative_path(key, study.s3_prefix): key for key in keys}
-    path = _chosen(subject, [path for path in paths if _is_wanted(path, suffix, filters or {})], suffix, filters, paths)
-    root = _root_files(subject, derivative)
-    paths.update({relative_path(key, study.s3_prefix): key for key in root})
-    applying = [paths[found] for found in applicable_files(path, paths)]
-    image = read_nifti(paths[path], study.storage)
+    own = _keys_of(subject, derivative)
+    keys = [*own, *_root_files(subject, derivative)]
+    paths = [relative_path(key, study.s3_prefix) for key in keys]
+    table = name_table(paths, study.layout)
+    conditions = parse_filters(filters)
+    check_entities(conditions, table)
+    images = {row: path for row, path in enumerate(paths[: len(own)]) if is_image(path)}
+    row = _chosen(subject, images, table, suffix, conditions)
+    image = read_nifti(keys[row], study.storage)
+    applying = [keys[found] for found in Sidecars(table).metadata(row, _APPLYING)]
     sidecars = tuple(key for key in applying if key.endswith(".json"))
     bvals, bvecs = (_last(applying, extension) for extension in (".bval", ".bvec"))
     # Surfaces have no shape.
     volumes = (*getattr(image, "shape", ()), 1, 1, 1, 1)[3]
     return LoadedImage(
-        key=paths[path],
+        key=keys[row],
         image=image,
         metadata=merged_metadata(study.storage, sidecars),
         sidecars=sidecars,
         bvals=None if bvals is None else _gradients(study.storage, bvals, rows=1, volumes=volumes)[0],
         bvecs=None if bvecs is None else _gradients(study.storage, bvecs, rows=3, volumes=volumes),
     )
-
-
-def applicable_files(path: str, candidates: Iterable[str]) -> list[str]:
-    """Give the files that apply to another one (BIDS specification, "The Inheritance Principle").
-
-    A file applies if it is in the same directory or above, has the same suffix, and no entity that the other one lacks
-    or has another value of. The extension does not matter.
-
-    Parameters
-    ----------
-    path
-        The data file, relative to the root of its data set.
-    candidates
-        Paths of the data set, the data file among them or not.
-
-    Returns
-    -------
-    list of str
-        From the top down; in one directory, the more particular name comes later.
-
-    >>> applicable_files("sub-1/dwi/sub-1_dwi.nii.gz", ["dwi.json", "sub-1/dwi/sub-1_dwi.bval", "sub-1/dwi/dwi_x.json"])
-    ['dwi.json', 'sub-1/dwi/sub-1_dwi.bval']
-    """
-    name = parse(path)
-    entities = set(name.entities)
-    found = []
-    for candidate in candidates:
-        folder = candidate.rpartition("/")[0]
-        if candidate == path or not path.startswith(f"{folder}/" if folder else ""):
-            continue
-        other = parse(candidate)
-        if other.suffix == name.suffix and set(other.entities) <= entities:
-            found.append((candidate.count("/"), len(other.entities), candidate))
-    return [candidate for _, _, candidate in sorted(found)]
 
 
 def merged_metadata(storage: Storage, sidecars: Sequence[str]) -> dict[str, Any]:
@@ -139,8 +113,9 @@ def sidecars_of(storage: Storage, key: str) -> list[str]:
     places = ["/".join(folders[:depth]) for depth in range(subject, len(folders) + 1)]
     listed = [entry.key for _, entries in in_threads(storage.children, places) for entry in entries]
     start = "".join(f"{name}/" for name in folders[:subject])
-    found = applicable_files(key.removeprefix(start), [name.removeprefix(start) for name in listed])
-    return [f"{start}{name}" for name in found if name.endswith(".json")]
+    keys = [key, *(name for name in listed if name != key)]
+    table = name_table([name.removeprefix(start) for name in keys], Layout.NESTED)
+    return [keys[row] for row in Sidecars(table).metadata(0)]
 
 
 def is_image(path: str) -> bool:
@@ -177,48 +152,30 @@ def _root_files(subject: S3BIDSSubject, derivative: str | None) -> list[str]:
     return [file.key for file in level.files]
 
 
-def _is_wanted(path: str, suffix: str, filters: Mapping[str, str | int]) -> bool:
-    name = parse(path)
-    if name.suffix != suffix or not is_image(path):
-        return False
-    return all(
-        _equals(getattr(name, field) if field in _OF_THE_NAME else name.get(field), value)
-        for field, value in filters.items()
-    )
-
-
-def _equals(text: str | None, value: str | int) -> bool:
-    """Compare what a name says with what is wanted; a number is compared as one, since names have leading zeros."""
-    if text is None or isinstance(value, str):
-        return text == value
-    return text.isdecimal() and int(text) == value
-
-
 def _chosen(
-    subject: S3BIDSSubject,
-    found: list[str],
-    suffix: str,
-    filters: Mapping[str, str | int] | None,
-    paths: Iterable[str],
-) -> str:
+    subject: S3BIDSSubject, images: dict[int, str], table: NameTable, suffix: str, conditions: Sequence[Filter]
+) -> int:
+    """Give the row of the one image that is wanted; `images` are rows and paths."""
+    found = matching_rows(table, conditions, [row for row in images if table.value(row, "suffix") == suffix])
     if len(found) == 1:
         return found[0]
-    wanted = f"the suffix {suffix!r}" + (f" and {dict(filters)}" if filters else "")
+    wanted = f"the suffix {suffix!r}" + (f" and {'; or '.join(map(str, conditions))}" if conditions else "")
     if found:
+        names = [images[row].rpartition("/")[2] for row in found]
         raise ConfigError(
             f"cannot load an image of {subject.subject_id}: {len(found)} images have {wanted}; "
-            f"choose one by filters=, such as {{'run': 1}}: {_listed(found)}"
+            f"choose one by filters=, such as {{'run': 1}}: {_listed(names)}"
         )
-    there = sorted({parse(path).suffix or "" for path in paths if is_image(path)})
+    there = sorted({table.value(row, "suffix") or "" for row in images})
     raise ObjectNotFoundError(
         f"cannot load an image of {subject.subject_id}: none has {wanted}; its images have the suffixes "
         f"{', '.join(there) or 'of none'}"
     )
 
 
-def _listed(paths: list[str]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(path.rpartition("/")[2] for path in paths[:_NAMED]) + more
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _last(keys: Sequence[str], extension: str) -> str | None:

@@ -11,7 +11,7 @@ from .selection import DerivativeChoice, as_index, matches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from .catalog import Catalog
     from .loading import LoadedImage
@@ -167,9 +167,7 @@ class S3BIDSSubject:
             dry_run=dry_run,
         )
 
-    def load(
-        self, suffix: str, *, filters: Mapping[str, str | int] | None = None, derivative: str | None = None
-    ) -> LoadedImage:
+    def load(self, suffix: str, *, filters: object = None, derivative: str | None = None) -> LoadedImage:
         """Load one image lazily, with its metadata, b-values and b-vectors.
 
         Costs a request for the image's header and one for each sidecar; and a listing, if the keys of the subject, or
@@ -180,8 +178,7 @@ class S3BIDSSubject:
         suffix
             The BIDS suffix: ``T1w``, ``bold``, ``dwi``.
         filters
-            What else the name must say: entities, by their short or long names, ``datatype`` and ``extension``, as in
-            ``{"task": "rest", "run": 1}``. A number is compared as a number, text as text.
+            What else the name must say, as in :meth:`download`: ``{"task": "rest", "run": 1}``.
         derivative
             The name of a derivative. Default: the raw data.
 
@@ -195,7 +192,7 @@ class S3BIDSSubject:
         ObjectNotFoundError
             If there is no such image (a FileNotFoundError), or no such derivative.
         ConfigError
-            If there are several; names them.
+            If there are several, naming them; or if the filters make no sense.
         ImageError, JSONReadError
             If the image, its gradients or a sidecar cannot be read.
         """

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 _FORMATS = (".tsv", ".parquet")
 
 
-def check_table(output: str | None, *, with_headers: bool, alone: bool) -> None:
+def check_table(output: str | None, asked: dict[str, Any], *, with_headers: bool, alone: bool) -> None:
     """Refuse options that make no sense together, and a file that cannot be written, before anything is asked."""
     if with_headers and not alone:
         raise click.UsageError(
             "--headers gives a table of its own; ask for subjects, derivatives or files by another call"
         )
+    if asked and not with_headers:
+        raise click.UsageError("--filter and --where are for the table of --headers; s3bids plan takes them for files")
     if output is None:
         return
     if not with_headers:
@@ -39,7 +41,7 @@ def show_headers(chosen: Chosen, output: str | None, *, as_json: bool) -> int:
     from .program import Exit
     from .render import files_text, out, out_json, out_tsv, say
 
-    rows = header_rows(chosen.study, suffix=chosen.suffix)
+    rows = header_rows(chosen.study, suffix=chosen.suffix, **chosen.asked)
     failed = [row for row in rows if row["error"] is not None]
     for row in failed[:MOST_NAMED]:
         say(f"no header: {row['path']}: {row['error']}")

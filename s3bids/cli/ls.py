@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .header_view import check_table, show_headers
-from .options import connection_options, json_option, log_option, not_empty, split_names, study_argument
+from .options import (
+    connection_options,
+    filter_option,
+    json_option,
+    log_option,
+    not_empty,
+    parsed_filters,
+    split_names,
+    study_argument,
+    where_option,
+)
 
 if TYPE_CHECKING:
     from ..catalog import Entry
@@ -37,6 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--require", metavar="T1w,..", multiple=True, callback=split_names, help="List the subjects that lack one of these."
 )
+@filter_option
+@where_option
 @json_option
 @log_option
 @connection_options
@@ -51,6 +63,8 @@ def command(
     output: str | None,
     with_coverage: bool,
     require: tuple[str, ...],
+    filter: tuple[str, ...],
+    where: str | None,
     as_json: bool,
     connection: Connection,
 ) -> int:
@@ -59,7 +73,8 @@ def command(
     Of a collection, its data sets are listed.
 
     Nothing of their content is fetched, but for --headers at most 64 KB of each image. A file is one line: its size in
-    bytes, then its path. Headers are a table with tabs (TSV): one line an image, n/a for what its header does not say.
+    bytes, then its path. Headers are a table with tabs (TSV): one line an image, n/a for what its header does not say;
+    --filter and --where choose the images.
     Control characters in names are escaped; --json has the names as they are.
     """
     from .options import Choice
@@ -67,12 +82,13 @@ def command(
     from .study_argument import config_of, open_chosen
 
     lists_asked = (with_subjects, with_derivatives, with_sizes, with_files, with_coverage, bool(require))
-    check_table(output, with_headers=with_headers, alone=not any(lists_asked))
+    asked = {name: value for name, value in (("filters", parsed_filters(filter)), ("where", where)) if value}
+    check_table(output, asked, with_headers=with_headers, alone=not any(lists_asked))
     config = connection.applied_to(config_of(study))
     if config.collection:
         _show_members(config, as_json=as_json)
         return 0
-    chosen = open_chosen(study, connection, Choice(suffix=suffix))
+    chosen = open_chosen(study, connection, Choice(suffix=suffix, asked=asked))
     if with_headers:
         return show_headers(chosen, output, as_json=as_json)
     opened = chosen.study

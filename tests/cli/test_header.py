@@ -124,6 +124,16 @@ def test_a_damaged_image_is_told_and_does_not_stop_the_others(run, own):
     assert (len(found["headers"]), json.dumps(found)) == (18, json.dumps(found))
 
 
+def test_the_table_is_of_the_images_that_are_chosen(run, url):
+    rows = rows_of(run("ls", url, "--headers", "--filter", "task=rest", "--filter", "run=none", code=0).out)
+    assert [row["path"] for row in rows] == [
+        f"sub-{label}/func/sub-{label}_task-rest_bold.nii.gz" for label in ("01", "02", "10")
+    ]
+    where = ["--where", "participant_id == 'sub-02'", "--suffix", "T1w.nii.gz"]
+    rows = rows_of(run("ls", url, "--headers", *where, code=0).out)
+    assert [row["path"] for row in rows] == ["sub-02/anat/sub-02_T1w.nii.gz"]
+
+
 def test_files_can_be_narrowed_too(run, url):
     lines = run("ls", url, "--files", "--suffix", "T1w.json", code=0).out.splitlines()
     assert [line.split()[1] for line in lines if "/anat/" in line] == [
@@ -139,6 +149,9 @@ def test_files_can_be_narrowed_too(run, url):
         (["--headers", "-o", "x.csv"], "must end in .tsv or .parquet"),
         (["--headers", "-o", "none/x.tsv"], "does not exist"),
         (["--headers", "-o", ""], "empty"),
+        (["--filter", "task=rest"], "are for the table of --headers"),
+        (["--files", "--where", "age > 1"], "are for the table of --headers"),
+        (["--headers", "--filter", "task=none-such"], "nothing is chosen"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(refused, url, arguments, text):

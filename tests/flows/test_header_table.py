@@ -56,6 +56,11 @@ def test_only_names_that_end_so_are_read(study):
     assert len(frame) == 4
 
 
+def test_only_the_images_that_are_chosen_are_read(study):
+    frame = study.headers(filters={"suffix": "bold", "task": "rest"}, where="participant_id == 'sub-02'")
+    assert frame["path"].tolist() == ["sub-02/func/sub-02_task-rest_bold.nii.gz"]
+
+
 def test_a_study_without_images_gives_an_empty_table(by_params):
     by_params.put({"ds/sub-1/anat/x.json": "{}"})
     frame = by_params.study().headers()
