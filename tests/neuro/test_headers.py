@@ -94,7 +94,7 @@ def test_both_orders_of_bytes_are_read(disk, endianness, kind):
 # CIFTI-2
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dtseries():
     """A CIFTI-2 series, whose extension is longer than the first range."""
     series = cifti2.SeriesAxis(start=0, step=0.72, size=5)

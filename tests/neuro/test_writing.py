@@ -193,7 +193,7 @@ def test_a_file_system_of_the_caller_keeps_the_old_file_when_the_image_fails():
 # Large images
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def large():
     """An image of a little more than two parts, of noise."""
     return nib.Nifti1Image(np.random.default_rng(0).integers(0, 255, (256, 256, 540), dtype=np.uint8), AFFINE)
