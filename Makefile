@@ -39,7 +39,7 @@ test: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not slow and not slurm"
 
 test-slow: $(READY)
-	$(BIN)/pytest -q -m "slow and not slurm"
+	$(BIN)/pytest -q -n 2 -m "slow and not slurm"
 
 test-slurm: $(READY)
 	$(BIN)/pytest -q -m slurm tests/slurm

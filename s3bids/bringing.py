@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from .catalog import Catalog
 from .choice import Choosing
-from .downloading import check_directory_argument, check_flags, check_options, execute
+from .downloading import about_run, check_directory_argument, check_flags, check_options, check_suffix, execute
 from .errors import ConfigError, DownloadError
 from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin, remembered
 from .listed_study import ListedStudy
 from .narrowing import narrow, undescribed_in
-from .retry_failed import find_failed
+from .retry_failed import RetryChoice, find_failed
 from .selection import ALL, DerivativeChoice, require_matches
 from .subject import note_files
 from .transfer.destination import check_directory
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .subject import S3BIDSSubject
@@ -99,6 +99,61 @@ class BringingStudy(ListedStudy):
             error.report = self._finish(finish, error.report, subjects)
             raise
         return self._finish(finish, report, subjects)
+
+    def _retry_choice(
+        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
+    ) -> RetryChoice:
+        check_suffix(suffix)
+        chosen = frozenset(subject.subject_id for subject in subjects)
+        # With all subjects chosen, those are meant too that have gone since.
+        everyone = chosen >= set(self._all_subjects)
+        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
+
+    def _about(
+        self,
+        subjects: Sequence[S3BIDSSubject],
+        derivatives: DerivativeChoice,
+        suffix: str | None,
+        rules: Mapping[str, Any],
+        candidates: Sequence[str] | None = None,
+        asked: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """Say for the manifest what a run is to bring, for people and to be asked for again.
+
+        Parameters
+        ----------
+        subjects, derivatives, suffix
+            What was chosen.
+        rules
+            Which files at the roots come.
+        candidates
+            The subjects that the choice was made among; by default the chosen ones.
+        asked, seed
+            Further arguments, and what a sample was drawn with.
+        """
+        chosen = sorted(subject.subject_id for subject in subjects)
+        everyone = sorted(self._all_subjects)
+        among = chosen if candidates is None else sorted(candidates)
+        patterns = self._patterns(derivatives)
+        further = {"random_seed": self.random_seed, **(asked or {})}
+        if seed is not None:
+            further["random_seed"] = seed
+        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
+        ids = None if chosen == everyone else chosen
+        about = about_run(self.study_id, source, ids, patterns, suffix=suffix, **further)
+        again = {
+            **rules,
+            "subjects": "all" if among == everyone else among,
+            "chosen": chosen,
+            "derivatives": patterns,
+            "suffix": suffix,
+            "choice": dict(asked or {}),
+        }
+        place = {"location": self.storage.location, "prefix": self.s3_prefix, "layout": self.layout}
+        if "sample" not in again["choice"] and "balance" not in again["choice"]:
+            again.pop("chosen")
+        return {**about, **place, "participants": self._data_set.participants, "asked": again}
 
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
         """Finish a directory and learn what a download has brought, also when some of it failed."""

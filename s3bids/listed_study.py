@@ -9,12 +9,12 @@ from .bids.layouts import DERIVATIVES, Layout
 from .catalog import Catalog, joined
 from .choice import Choosing, choosing
 from .dataset import PARTICIPANTS, DataSet
-from .downloading import about_run, check_suffix
+from .downloading import check_suffix
 from .errors import ConfigError
 from .narrowing import cohort
 from .overview import derivative_overview, study_coverage
-from .retry_failed import RetryChoice
 from .selection import (
+    ALL,
     FILES,
     DerivativeChoice,
     Selection,
@@ -29,7 +29,7 @@ from .storage.registry import open_storage
 from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -224,66 +224,60 @@ class ListedStudy(SubjectOwner):
         names = pd.Index([one.name for one in found], name="derivative", dtype="object")
         return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
 
+    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
+        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
+
+        Parameters
+        ----------
+        include_derivs
+            Derivatives to list too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
+        """
+        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
+
+    def headers(self, *, suffix: str | None = None, filters: object = None, where: str | None = None) -> pd.DataFrame:
+        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
+
+        Costs the listing and one request of at most 64 KB for each image, many at once.
+
+        Parameters
+        ----------
+        suffix
+            Only images whose names end with this text, such as ``bold.nii.gz``.
+        filters, where
+            Only images of such names, and of such subjects, as in :meth:`download`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
+            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
+            ``orientation``, and ``error``: why an image could not be read.
+        """
+        from .header_table import header_frame, header_rows
+
+        return header_frame(header_rows(self, suffix=suffix, filters=filters, where=where))
+
+    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
+        """List what :meth:`download_dataset` would bring."""
+        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
+
     def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
         """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
         if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
             return self._all_subjects
         return [subject.subject_id for subject in subjects]
 
-    def _retry_choice(
-        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
-    ) -> RetryChoice:
-        check_suffix(suffix)
-        chosen = frozenset(subject.subject_id for subject in subjects)
-        # With all subjects chosen, those are meant too that have gone since.
-        everyone = chosen >= set(self._all_subjects)
-        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
-
-    def _about(
-        self,
-        subjects: Sequence[S3BIDSSubject],
-        derivatives: DerivativeChoice,
-        suffix: str | None,
-        rules: Mapping[str, Any],
-        candidates: Sequence[str] | None = None,
-        asked: Mapping[str, Any] | None = None,
-        seed: int | None = None,
-    ) -> dict[str, Any]:
-        """Say for the manifest what a run is to bring, for people and to be asked for again.
-
-        Parameters
-        ----------
-        subjects, derivatives, suffix
-            What was chosen.
-        rules
-            Which files at the roots come.
-        candidates
-            The subjects that the choice was made among; by default the chosen ones.
-        asked, seed
-            Further arguments, and what a sample was drawn with.
-        """
-        chosen = sorted(subject.subject_id for subject in subjects)
-        everyone = sorted(self._all_subjects)
-        among = chosen if candidates is None else sorted(candidates)
-        patterns = self._patterns(derivatives)
-        further = {"random_seed": self.random_seed, **(asked or {})}
-        if seed is not None:
-            further["random_seed"] = seed
-        source = f"{self.storage.location}/{self.s3_prefix}".rstrip("/")
-        ids = None if chosen == everyone else chosen
-        about = about_run(self.study_id, source, ids, patterns, suffix=suffix, **further)
-        again = {
-            **rules,
-            "subjects": "all" if among == everyone else among,
-            "chosen": chosen,
-            "derivatives": patterns,
-            "suffix": suffix,
-            "choice": dict(asked or {}),
-        }
-        place = {"location": self.storage.location, "prefix": self.s3_prefix, "layout": self.layout}
-        if "sample" not in again["choice"] and "balance" not in again["choice"]:
-            again.pop("chosen")
-        return {**about, **place, "participants": self._data_set.participants, "asked": again}
+    def _candidate_selection(self, choice: Choosing, suffix: str | None) -> Selection:
+        """Give the raw files of the subjects that may be chosen."""
+        return replace(
+            self._selection(self.subjects, root=False, suffix=suffix),
+            subjects=tuple(self._candidates(self.subjects, choice)),
+        )
 
     def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
         known = {subject.subject_id: subject for subject in self.subjects}
@@ -348,6 +342,11 @@ class ListedStudy(SubjectOwner):
         ids = tuple(subject.subject_id for subject in subjects)
         rule = FILES if root == FILES else agnostic_rule(root)
         return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
+
+    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
+        chosen = {subject.subject_id for subject in self.subjects}
+        rule = ALL if chosen == set(self._all_subjects) else FILES
+        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
         """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""

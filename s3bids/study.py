@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .bringing import DESCRIPTION, BringingStudy
 from .choice import choosing
 from .downloading import check_flags
 from .errors import ConfigError
-from .selection import ALL, FILES, DerivativeChoice, SubjectChoice
+from .selection import DerivativeChoice, SubjectChoice
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
     from typing import Self
 
-    import pandas as pd
-
-    from .catalog import Catalog
     from .transfer.progress import Event
     from .transfer.report import DownloadReport
 
@@ -96,21 +93,6 @@ class S3BIDSStudy(BringingStudy):
         from . import save_study
 
         save_study(self, path)
-
-    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
-        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
-
-        Parameters
-        ----------
-        include_derivs
-            Derivatives to list too.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
-        """
-        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
 
     def download(
         self,
@@ -318,12 +300,3 @@ class S3BIDSStudy(BringingStudy):
             reserve=reserve,
             allow_other_study=allow_other_study,
         )
-
-    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
-        """List what :meth:`download_dataset` would bring."""
-        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
-
-    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
-        chosen = {subject.subject_id for subject in self.subjects}
-        rule = ALL if chosen == set(self._all_subjects) else FILES
-        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}

@@ -197,7 +197,7 @@ def choice_options(command: Command) -> Command:
         if filter and bids_filter_file is not None:
             raise click.UsageError("--filter and --bids-filter-file both say which files; give one of them")
         asked = {name: rest.pop(name) for name in ASKED}
-        filters = bids_filter_file if bids_filter_file is not None else _filters(filter)
+        filters = bids_filter_file if bids_filter_file is not None else parsed_filters(filter)
         asked = {name: value for name, value in {"filters": filters, **asked}.items() if _is_given(value)}
         if asked.pop("no_sidecars", False):
             asked["with_sidecars"] = False
@@ -218,7 +218,8 @@ def _is_given(value: object) -> bool:
     return value is not None and value is not False and value != ()
 
 
-def _filters(texts: tuple[str, ...]) -> dict[str, Any] | None:
+def parsed_filters(texts: tuple[str, ...]) -> dict[str, Any] | None:
+    """Read the values of --filter; None if there are none."""
     from ..bids.filters import parse_filter_texts
 
     return parse_filter_texts(texts) if texts else None
@@ -251,6 +252,19 @@ def split_names(ctx: click.Context, param: click.Parameter, values: Iterable[str
     return names
 
 
+where_option = click.option(
+    "--where",
+    metavar="EXPR",
+    callback=not_empty,
+    help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
+)
+filter_option = click.option(
+    "--filter",
+    metavar="ENTITY=VALUE,..",
+    multiple=True,
+    help="Of the subjects' files, only those whose names say this: task=rest, run=1,2, suffix=T1w; space=none"
+    " (absent), acq=* (present), desc=re:^pre (a regular expression). All filters must hold.",
+)
 _SUBJECT_OPTIONS = (
     click.option(
         "--subjects",
@@ -266,12 +280,7 @@ _SUBJECT_OPTIONS = (
         callback=_from_file("parse_subjects"),
         help="Subjects from a file: one id a line, or a table with a column participant_id.",
     ),
-    click.option(
-        "--where",
-        metavar="EXPR",
-        callback=not_empty,
-        help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
-    ),
+    where_option,
     click.option("--sample", type=int, metavar="N", help="Of these, N drawn at random; the same N at every run."),
     click.option("--balance", metavar="COLUMN", callback=not_empty, help="Draw as many for each value of this column."),
     click.option("--random-seed", type=int, metavar="N", help="Draw another sample (default: 0)."),
@@ -288,13 +297,7 @@ _FILE_OPTIONS = (
         help="Derivatives to bring as well: names, globs such as 'fmri*', or all (default: none).",
     ),
     click.option("--suffix", metavar="S", help="Of the subjects' files, only those whose names end with this."),
-    click.option(
-        "--filter",
-        metavar="ENTITY=VALUE,..",
-        multiple=True,
-        help="Of the subjects' files, only those whose names say this: task=rest, run=1,2, suffix=T1w; space=none"
-        " (absent), acq=* (present), desc=re:^pre (a regular expression). All filters must hold.",
-    ),
+    filter_option,
     click.option(
         "--bids-filter-file",
         metavar="FILE",
@@ -331,12 +334,15 @@ __all__ = [
     "choice_options",
     "connection_options",
     "directory_argument",
+    "filter_option",
     "json_option",
     "log_option",
     "not_empty",
+    "parsed_filters",
     "shard_option_value",
     "size_option_value",
     "split_list",
     "split_names",
     "study_argument",
+    "where_option",
 ]

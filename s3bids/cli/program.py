@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: The commands in the order of the help; each is a module of this package with a ``command``.
-COMMANDS = ("demo", "studies", "ls", "plan", "download", "verify", "diff", "update", "lock", "slurm")
+COMMANDS = ("demo", "studies", "ls", "header", "plan", "download", "verify", "diff", "update", "lock", "slurm")
 
 
 class Exit(IntEnum):

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _SECRET = re.compile(r"(?<=://)[^/@\s]*@")
@@ -65,6 +65,22 @@ def out_all(lines: Iterable[str]) -> None:
             _write(sys.stdout, "".join(batch))
             batch.clear()
     _write(sys.stdout, "".join(batch))
+
+
+def tsv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    r"""Give the lines of a table as BIDS writes tables: tabs between values, ``n/a`` for what there is not.
+
+    >>> list(tsv_lines(["path", "tr_s"], [{"path": "a\tb", "tr_s": None}]))
+    ['path\ttr_s', 'a\\tb\tn/a']
+    """
+    yield "\t".join(columns)
+    for row in rows:
+        yield "\t".join("n/a" if row[name] is None else plain(str(row[name])) for name in columns)
+
+
+def out_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table with tabs on stdout."""
+    _write(sys.stdout, "".join(f"{line}\n" for line in tsv_lines(columns, rows)))
 
 
 def out_json(value: Any) -> None:
@@ -133,10 +149,12 @@ __all__ = [
     "out",
     "out_all",
     "out_json",
+    "out_tsv",
     "plain",
     "say",
     "set_up_streams",
     "size_text",
     "table",
+    "tsv_lines",
     "without_passwords",
 ]

@@ -28,7 +28,7 @@ def config_of(study: str) -> StudyConfig:
         If it is none: says what a study can be, and which shipped ones have similar names.
     """
     if "://" in study:
-        return _url_config(study)
+        return url_config(study)
     shipped = shipped_studies()
     is_path = study.endswith((".yaml", ".yml")) or os.path.basename(study) != study  # noqa: PTH119 - no Path: 'x/'
     is_member = study.partition("/")[0] in shipped and not Path(study).exists()
@@ -56,7 +56,8 @@ def _unknown_text(study: str, shipped: list[str]) -> str:
     )
 
 
-def _url_config(url: str) -> StudyConfig:
+def url_config(url: str) -> StudyConfig:
+    """Give the config of an address: the last part of it is the prefix, or the key of an object, and the name."""
     params, prefix = url_params(url)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in _last(prefix, params.bucket_name))
     # A name that begins with a dot or hyphen would hide the directory, lead upwards, or look like an option.
@@ -147,4 +148,4 @@ def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:
         return study
 
 
-__all__ = ["Chosen", "Source", "config_of", "open_chosen"]
+__all__ = ["Chosen", "Source", "config_of", "open_chosen", "url_config"]

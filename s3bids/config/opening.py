@@ -45,7 +45,7 @@ def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDS
 
 
 def _opened(config: StudyConfig, chosen: SubjectChoice) -> S3BIDSStudy:
-    params = _params(config)
+    params = params_of(config)
     if config.study_class == "HBNSite":
         return HBNSite(
             config.site or "",
@@ -84,14 +84,15 @@ def list_members(config: StudyConfig) -> list[str]:
     """
     if not config.collection:
         raise ConfigError(f"{config.name} is one data set, no collection of them")
-    with open_storage(config.bucket, _params(config), anon=config.anon) as storage:
+    with open_storage(config.bucket, params_of(config), anon=config.anon) as storage:
         directories, _ = storage.children(config.prefix.strip("/"))
     if not directories:
         raise ObjectNotFoundError(f"cannot list {config.location}: there are no directories; check the prefix")
     return sorted(key.removesuffix("/").rpartition("/")[2] for key in directories)
 
 
-def _params(config: StudyConfig) -> Params:
+def params_of(config: StudyConfig) -> Params:
+    """Give the parameters of the bucket that a config describes; ``LOCAL_FS=1`` is obeyed."""
     if config.local_root is not None:
         return LocalFSParams(
             use_local_fs=True, root_dir=config.local_root, user=DEFAULT_USER, bucket_name=config.bucket
@@ -109,4 +110,4 @@ def _params(config: StudyConfig) -> Params:
     return params
 
 
-__all__ = ["list_members", "open_study"]
+__all__ = ["list_members", "open_study", "params_of"]

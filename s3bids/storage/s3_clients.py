@@ -49,8 +49,8 @@ class S3Clients:
         self._boto3: Any = self._given_client
         self._stores: dict[int, S3Store] = {}
         self._region: str | None = None
-        #: The server marks a part of an object in a way that obstore does not accept.
-        self.ranges_need_boto3 = False
+        #: Whether the server marks a part of an object in a way that obstore does not accept; None: not seen yet.
+        self.ranges_need_boto3: bool | None = None if self._params.endpoint_url else False
         self._pid = os.getpid()
 
     def close(self) -> None:
@@ -116,7 +116,12 @@ class S3Clients:
             options["if_match"] = f'"{if_match}"'
         if end is not None:
             options["range"] = (start, end)
-        return self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+        elif start:
+            options["range"] = {"offset": start}
+        answer = self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+        if "range" in options:
+            self.ranges_need_boto3 = False
+        return answer
 
     def _learn_region(self, asked_in: str | None) -> bool:
         """Ask in which region the bucket is, and turn to it. False if it is the one that was asked already.
