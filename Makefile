@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow test-browser docs notebooks images bench constraints clean
+.PHONY: help install demo check test test-slow test-browser test-slurm docs notebooks images bench constraints clean
 
 help:
 	@echo "make demo         make the embedded study, download it, show what came"
 	@echo "make test         run the tests"
 	@echo "make test-slow    run the tests that take longer (kill tests, large listings)"
 	@echo "make test-browser run the tests that open pages in Chromium, which must be installed"
+	@echo "make test-slurm   run the tests on a Slurm of one node; .ci/install-slurm installs what they need"
 	@echo "make check        ruff, mypy --strict and the architecture test"
 	@echo "make docs         build the documentation into build/docs; a warning is an error"
 	@echo "make notebooks   run the notebooks and keep what they show"
@@ -39,10 +40,13 @@ check: $(READY)
 	$(BIN)/pytest -q tests/test_architecture.py
 
 test: $(READY)
-	$(BIN)/pytest -q -n 2 -m "not slow and not browser"
+	$(BIN)/pytest -q -n 2 -m "not slow and not browser and not slurm"
 
 test-slow: $(READY)
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 -m "slow and not slurm"
+
+test-slurm: $(READY)
+	$(BIN)/pytest -q -m slurm tests/slurm
 
 # Debian: apt-get install chromium, or as root: sh .ci/install-chromium
 test-browser: $(READY)

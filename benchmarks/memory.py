@@ -97,7 +97,7 @@ def measure(size_mb: int, verify: str, folder: Path) -> tuple[float, float]:
     target = folder / "copy"
     begun = time.perf_counter()
     command = [sys.executable, "-c", DOWNLOAD, f"http://127.0.0.1:{server.server_address[1]}", str(target), verify]
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     seconds = time.perf_counter() - begun
     server.shutdown()
     if (target / "sub-01/dwi/sub-01_dwi.nii.gz").stat().st_size != size_mb * 1_000_000:

@@ -13,11 +13,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .config import load_study, save_study
     from .errors import DownloadError, S3BIDSError
     from .hbn import HBNSite, HBNSubject
     from .legacy import get_s3_client, to_bids_description
-    from .neuro.json import read_json, s3fs_json_read, s3fs_json_write, write_json
-    from .neuro.nifti import s3fs_nifti_read, s3fs_nifti_write
+    from .loading import LoadedImage
+    from .neuro.headers import ImageHeader, read_header
+    from .neuro.json import (
+        read_json,
+        read_json_object,
+        s3fs_json_read,
+        s3fs_json_write,
+        write_json,
+        write_json_object,
+    )
+    from .neuro.nifti import read_nifti, s3fs_nifti_read, s3fs_nifti_write, write_nifti
     from .openneuro import OpenNeuroStudy
     from .storage import LocalFSParams, LocalStorage, S3Params, S3Storage, get_default_params, get_storage
     from .study import S3BIDSStudy
@@ -33,6 +43,8 @@ _PLACES = {
     "DownloadReport": "transfer.report",
     "HBNSite": "hbn",
     "HBNSubject": "hbn",
+    "ImageHeader": "neuro.headers",
+    "LoadedImage": "loading",
     "LocalFSParams": "storage",
     "LocalStorage": "storage",
     "OpenNeuroStudy": "openneuro",
@@ -47,14 +59,21 @@ _PLACES = {
     "get_default_params": "storage",
     "get_s3_client": "legacy",
     "get_storage": "storage",
+    "load_study": "config",
+    "read_header": "neuro.headers",
     "read_json": "neuro.json",
+    "read_json_object": "neuro.json",
+    "read_nifti": "neuro.nifti",
     "s3fs_json_read": "neuro.json",
     "s3fs_json_write": "neuro.json",
     "s3fs_nifti_read": "neuro.nifti",
     "s3fs_nifti_write": "neuro.nifti",
+    "save_study": "config",
     "to_bids_description": "legacy",
     "verify_directory": "verification",
     "write_json": "neuro.json",
+    "write_json_object": "neuro.json",
+    "write_nifti": "neuro.nifti",
 }
 
 __all__ = [
@@ -62,6 +81,8 @@ __all__ = [
     "DownloadReport",
     "HBNSite",
     "HBNSubject",
+    "ImageHeader",
+    "LoadedImage",
     "LocalFSParams",
     "LocalStorage",
     "OpenNeuroStudy",
@@ -73,14 +94,21 @@ __all__ = [
     "get_default_params",
     "get_s3_client",
     "get_storage",
+    "load_study",
+    "read_header",
     "read_json",
+    "read_json_object",
+    "read_nifti",
     "s3fs_json_read",
     "s3fs_json_write",
     "s3fs_nifti_read",
     "s3fs_nifti_write",
+    "save_study",
     "to_bids_description",
     "verify_directory",
     "write_json",
+    "write_json_object",
+    "write_nifti",
 ]
 
 

@@ -52,7 +52,12 @@ def plain(text: str) -> str:
     sub-1\x1b[2J.json http://***@host/
     """
     shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-    return _SECRET.sub("***@", shown)
+    return without_passwords(shown)
+
+
+def without_passwords(text: str) -> str:
+    """Leave name and password out of the addresses in a text."""
+    return _SECRET.sub("***@", text)
 
 
 def card(title: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -90,4 +95,4 @@ def _html(text: str) -> str:
     return escape(plain(text))
 
 
-__all__ = ["card", "files_text", "plain", "size_text", "some"]
+__all__ = ["card", "files_text", "plain", "size_text", "some", "without_passwords"]

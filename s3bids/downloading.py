@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from . import __version__
 from .catalog import Catalog
 from .errors import ConfigError, DownloadError
 from .selection import as_index
@@ -32,9 +33,11 @@ def check_options(
     verify: object = "etag",
     dry_run: object = False,
     emit: Callable[[Event], None] | None = None,
+    reserve: object = 0,
+    allow_other_study: object = False,
 ) -> Options:
     """Check the arguments that all downloads have, and give them as one value."""
-    check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run)
+    check_flags(overwrite=overwrite, pbar=pbar, dry_run=dry_run, allow_other_study=allow_other_study)
     jobs = None if n_jobs is None else as_index(n_jobs)
     if n_jobs is not None and jobs is None:
         raise TypeError(f"n_jobs must be an integer or None, not {type(n_jobs).__name__}")
@@ -42,7 +45,12 @@ def check_options(
         raise ValueError("n_jobs is 0; give at least 1, or -1 for all cores")
     if verify not in list(Verify):
         raise ConfigError(f"verify is {verify!r}; choose from {', '.join(Verify)}")
+    kept_free = as_index(reserve)
+    if kept_free is None or kept_free < 0:
+        raise ConfigError(f"reserve is {reserve!r}; give a number of bytes that are to stay free, from 0 on")
     return Options(
+        reserve=kept_free,
+        allow_other_study=bool(allow_other_study),
         verify=Verify(str(verify)),
         overwrite=bool(overwrite),
         dry_run=bool(dry_run),
@@ -93,6 +101,17 @@ def execute(
         If files failed, after everything else was done; it carries the report.
     """
     wanted = wanted_of(catalog) if isinstance(catalog, Catalog) else map(wanted_of, catalog)
+    return bring(storage, wanted, directory, options, lost)
+
+
+def bring(
+    storage: Storage,
+    wanted: Wanted | Iterable[Wanted],
+    directory: Path,
+    options: Options,
+    lost: Sequence[Failure] = (),
+) -> DownloadReport:
+    """Download objects; see :func:`execute`."""
     report = download(storage, wanted, directory, options)
     if lost:
         failed = (*report.failed_files, *lost)
@@ -100,6 +119,31 @@ def execute(
     if report.failed and not options.dry_run:
         raise DownloadError(failure_message(report, directory), report)
     return report
+
+
+def about_run(
+    study: str, source: str, subjects: Sequence[str] | None, derivatives: Sequence[str], **chosen: object
+) -> dict[str, Any]:
+    """Say for the manifest what a run is to bring, and by which version of s3bids.
+
+    Parameters
+    ----------
+    study, source
+        The study's name, and where it is.
+    subjects
+        Their ids; None for all.
+    derivatives
+        Names or globs.
+    chosen
+        Whatever else was chosen; what is None or empty is left out.
+    """
+    selection = {"subjects": "all" if subjects is None else list(subjects), "derivatives": list(derivatives), **chosen}
+    return {
+        "tool": f"s3bids {__version__}",
+        "study": study,
+        "source": source,
+        "selection": {name: value for name, value in selection.items() if value not in (None, [], ())},
+    }
 
 
 def files_present(report: DownloadReport, directory: Path) -> dict[str, str]:

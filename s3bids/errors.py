@@ -17,7 +17,9 @@
     │   └── TableError                   (ValueError) bytes that are no Parquet, or a table without what is asked for
     ├── VerificationError                (OSError) the bytes received are not the bytes listed
     ├── DestinationError                 (OSError) the directory of the copy cannot be used
-    ├── ImageError                       (ValueError) bytes that are no image, or no NIfTI image
+    ├── ImageError                       (ValueError) bytes that are no image, or a damaged one
+    ├── JSONReadError                    (JSONDecodeError) bytes that are no JSON
+    ├── JSONWriteError                   (TypeError) a value that JSON cannot express
     ├── MissingPackageError              (ImportError) a package of an extra of s3bids is not installed
     ├── DownloadError                    (OSError) some files failed; carries the whole report
     ├── SubjectNotFoundError             (ValueError) a subject that the study does not have
@@ -30,6 +32,7 @@ library below is kept as ``__cause__``.
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,7 +100,19 @@ class DestinationError(S3BIDSError, OSError):
 
 
 class ImageError(S3BIDSError, ValueError):
-    """The bytes are no image (where one is asked for, no NIfTI image), or the name says another format."""
+    """The bytes are no image, or a damaged one, or the name says another format."""
+
+
+class JSONReadError(S3BIDSError, JSONDecodeError):
+    """The bytes are no JSON; `doc` and `pos` say where."""
+
+    def __reduce__(self) -> tuple[type[JSONReadError], tuple[str, str, int]]:
+        """Travel between processes as the error of the standard library does."""
+        return type(self), (self.msg, self.doc, self.pos)
+
+
+class JSONWriteError(S3BIDSError, TypeError):
+    """A value that JSON cannot express; the text says where in the document it is."""
 
 
 class MissingPackageError(S3BIDSError, ImportError):

@@ -15,7 +15,7 @@ from .transfer.manifest import ManifestWriter, is_safe, read_failures, read_note
 from .trimming import Original, Trimming, hold_back
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from .transfer.report import DownloadReport
@@ -81,10 +81,12 @@ class Finish:
         """Do it, and give the report with what was done; a dry run does nothing."""
         report = replace(report, skipped=report.skipped + len(self.held))
         if report.dry_run:
-            return report
+            return replace(report, undescribed=tuple(self.after.undescribed.items()))
         with _records(self.directory) as manifest:
             trimmed = self._trim(report, manifest) if self.after.trims else ()
-            written = [path for path, name in self.after.undescribed.items() if self._describe(path, name, manifest)]
+            written = [
+                path for path, name in self.after.undescribed.items() if _describe(self.directory, path, name, manifest)
+            ]
             self._record(report, manifest)
         return replace(report, trimmed_files=trimmed, written_files=(*report.written_files, *written))
 
@@ -96,21 +98,6 @@ class Finish:
         targets = {path for path, key in zip(catalog.paths, catalog.keys, strict=True) if key in here} - conflicts
         trimming = Trimming(self.directory, self.location, catalog, self.held, self.after.expected)
         return trimming.trim(targets, manifest)
-
-    def _describe(self, path: str, name: str, manifest: ManifestWriter) -> bool:
-        """Write the description of a derivative, if nothing describes it."""
-        if not is_safe(path):
-            return False
-        # All of it may have failed, and a retry brings it.
-        (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "Name": name,
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            # The name of the pipeline must be a part of the directory's name, and more is not known.
-            "GeneratedBy": [{"Name": name}],
-        }
-        return _write(self.directory, path, content, manifest)
 
     def _record(self, report: DownloadReport, manifest: ManifestWriter) -> None:
         """Record what was asked for, once for each choice that brought something, or that a retry may carry on with."""
@@ -143,6 +130,35 @@ def begin(
     return parts, Finish(directory, location, came, held, after)
 
 
+def remembered(parts: Iterable[Catalog], came: list[Catalog]) -> Iterator[Catalog]:
+    """Yield parts as they come, and keep them in `came`."""
+    for part in parts:
+        came.append(part)
+        yield part
+
+
+def describe(directory: Path, undescribed: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Write descriptions of derivatives where nothing describes them: path and name; give the paths written."""
+    with _records(directory) as manifest:
+        return tuple(path for path, name in undescribed if _describe(directory, path, name, manifest))
+
+
+def _describe(directory: Path, path: str, name: str, manifest: ManifestWriter) -> bool:
+    """Write the description of a derivative, if nothing describes it."""
+    if not is_safe(path):
+        return False
+    # All of it may have failed, and a retry brings it.
+    (directory / path).parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        # The name of the pipeline must be a part of the directory's name, and more is not known.
+        "GeneratedBy": [{"Name": name}],
+    }
+    return _write(directory, path, content, manifest)
+
+
 def write_description(directory: Path, path: str, content: Mapping[str, Any]) -> bool:
     """Write a ``dataset_description.json`` where there is none, and say so in the manifest.
 
@@ -169,4 +185,15 @@ def _records(directory: Path) -> ManifestWriter:
     return ManifestWriter(directory, writer_name(run), now=time.time)
 
 
-__all__ = ["BIDS_VERSION", "NOTHING_AFTER", "PLAIN", "After", "Finish", "after_retry", "begin", "write_description"]
+__all__ = [
+    "BIDS_VERSION",
+    "NOTHING_AFTER",
+    "PLAIN",
+    "After",
+    "Finish",
+    "after_retry",
+    "begin",
+    "describe",
+    "remembered",
+    "write_description",
+]

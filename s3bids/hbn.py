@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .bids.layouts import Layout
+from .bringing import DESCRIPTION
 from .errors import ConfigError
 from .finishing import write_description
 from .selection import DerivativeChoice, SubjectChoice
-from .study import DESCRIPTION, S3BIDSStudy
+from .study import S3BIDSStudy
 from .subject import S3BIDSSubject
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class HBNSite(S3BIDSStudy):
         verify: str = "etag",
         dry_run: bool = False,
         retry_failed: bool = False,
+        allow_other_study: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -163,6 +165,7 @@ class HBNSite(S3BIDSStudy):
             valid_subset=valid_subset,
             require=require,
             retry_failed=retry_failed,
+            allow_other_study=allow_other_study,
         )
 
     def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:

@@ -13,8 +13,8 @@ from .downloading import check_suffix
 from .errors import ConfigError
 from .narrowing import cohort
 from .overview import count_recordings, derivative_overview
-from .retry_failed import RetryChoice
 from .selection import (
+    ALL,
     FILES,
     DerivativeChoice,
     Selection,
@@ -82,6 +82,8 @@ class ListedStudy(SubjectOwner):
         self._chooses_subjects = subjects is not None
         self._known: dict[str, Any] = {}
         self._local_directories: list[str] = []
+        #: The study file's values, if the study was opened from one; a room above knows their type.
+        self._config: object = None
         self._root = self._data_set.root()
         self._all_subjects = self._list_all_subjects()
         chosen = choose_subjects(self._all_subjects, subjects, seed)
@@ -134,6 +136,11 @@ class ListedStudy(SubjectOwner):
     def subjects(self) -> list[S3BIDSSubject]:
         """The chosen subjects, in the order of the selection."""
         return self._subjects
+
+    @property
+    def subject_count(self) -> int:
+        """How many subjects the study has, chosen or not."""
+        return len(self._all_subjects)
 
     @property
     def local_directories(self) -> list[str]:
@@ -219,20 +226,60 @@ class ListedStudy(SubjectOwner):
         names = pd.Index([one.name for one in found], name="derivative", dtype="object")
         return pd.DataFrame(rows, index=names, columns=["subjects", "files", "bytes", "is_described"])
 
+    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
+        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
+
+        Parameters
+        ----------
+        include_derivs
+            Derivatives to list too.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
+        """
+        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
+
+    def headers(self, *, suffix: str | None = None, filters: object = None, where: str | None = None) -> pd.DataFrame:
+        """Read the headers of the chosen subjects' raw images into a table, to look at them before a download.
+
+        Costs the listing and one request of at most 64 KB for each image, many at once.
+
+        Parameters
+        ----------
+        suffix
+            Only images whose names end with this text, such as ``bold.nii.gz``.
+        filters, where
+            Only images of such names, and of such subjects, as in :meth:`download`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image, sorted by path: ``path``, ``subject``, ``session``, ``datatype``, ``suffix``, ``bytes``,
+            ``format``, ``dtype``, ``shape``, ``volumes``, ``x_mm``, ``y_mm``, ``z_mm``, ``tr_s`` (seconds),
+            ``orientation``, and ``error``: why an image could not be read.
+        """
+        from .header_table import header_frame, header_rows
+
+        return header_frame(header_rows(self, suffix=suffix, filters=filters, where=where))
+
+    def dataset_catalog(self, *, derivatives: DerivativeChoice = False, suffix: str | None = None) -> Catalog:
+        """List what :meth:`download_dataset` would bring."""
+        return self._catalog(self.subjects, self._selection(self.subjects, **self._dataset_choice(derivatives, suffix)))
+
     def _candidates(self, subjects: Sequence[S3BIDSSubject], choice: Choosing) -> list[str]:
         """Give the subjects that may be chosen: all of them if the study was opened without choosing any."""
         if choice.chooses_subjects and not self._chooses_subjects and subjects is self.subjects:
             return self._all_subjects
         return [subject.subject_id for subject in subjects]
 
-    def _retry_choice(
-        self, subjects: Sequence[S3BIDSSubject], derivatives: DerivativeChoice, suffix: str | None
-    ) -> RetryChoice:
-        check_suffix(suffix)
-        chosen = frozenset(subject.subject_id for subject in subjects)
-        # With all subjects chosen, those are meant too that have gone since.
-        everyone = chosen >= set(self._all_subjects)
-        return RetryChoice(None if everyone else chosen, self._patterns(derivatives), suffix)
+    def _candidate_selection(self, choice: Choosing, suffix: str | None) -> Selection:
+        """Give the raw files of the subjects that may be chosen."""
+        return replace(
+            self._selection(self.subjects, root=False, suffix=suffix),
+            subjects=tuple(self._candidates(self.subjects, choice)),
+        )
 
     def _subjects_of(self, ids: Sequence[str]) -> list[S3BIDSSubject]:
         known = {subject.subject_id: subject for subject in self.subjects}
@@ -297,6 +344,11 @@ class ListedStudy(SubjectOwner):
         ids = tuple(subject.subject_id for subject in subjects)
         rule = FILES if root == FILES else agnostic_rule(root)
         return Selection(ids, self._patterns(derivatives), rule, derivative_root, suffix)
+
+    def _dataset_choice(self, derivatives: DerivativeChoice, suffix: str | None) -> dict[str, Any]:
+        chosen = {subject.subject_id for subject in self.subjects}
+        rule = ALL if chosen == set(self._all_subjects) else FILES
+        return {"root": rule, "derivatives": derivatives, "derivative_root": rule, "suffix": suffix}
 
     def _catalog(self, subjects: Sequence[S3BIDSSubject], selection: Selection) -> Catalog:
         """List what a selection wants, as it is now; a subclass of the subject may have chosen keys of its own."""

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .catalog import Catalog
-from .choice import Choosing, choosing
-from .downloading import check_directory_argument, check_flags, check_options, execute
-from .errors import ConfigError, DownloadError
-from .finishing import NOTHING_AFTER, PLAIN, After, Finish, after_retry, begin
-from .narrowing import narrow, undescribed_in
-from .retry_failed import find_failed
-from .selection import ALL, DerivativeChoice, require_matches
-from .subject import note_files
-from .transfer.destination import check_directory
+from .bringing import DESCRIPTION, BringingStudy
+from .choice import choosing
+from .downloading import check_flags
+from .errors import ConfigError
+from .selection import DerivativeChoice, SubjectChoice
 from .viewed_study import ViewedStudy
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+    from typing import Self
 
-    import pandas as pd
-
-    from .subject import S3BIDSSubject
-    from .transfer.download import Options
     from .transfer.progress import Event
-    from .transfer.report import DownloadReport, Failure
-
-DESCRIPTION = "dataset_description.json"
+    from .transfer.report import DownloadReport
 
 
-class S3BIDSStudy(ViewedStudy):
+class S3BIDSStudy(BringingStudy, ViewedStudy):
     """A BIDS study in a bucket on S3, or in a local directory that emulates one.
 
     Constructing it costs one delimiter listing (1,000 entries a page), and with `use_participants_tsv` one GET.
@@ -71,20 +59,41 @@ class S3BIDSStudy(ViewedStudy):
         If a subject is unknown (a ValueError), naming the nearest.
     """
 
-    def to_frame(self, include_derivs: DerivativeChoice = False) -> pd.DataFrame:  # noqa: FBT002 - as download has it
-        """Give the catalog as a table: the chosen subjects' raw files and all files of the whole study.
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str], *, subjects: SubjectChoice = None) -> Self:
+        """Open the study of a study file.
 
         Parameters
         ----------
-        include_derivs
-            Derivatives to list too.
+        path
+            A YAML file, or the name of a shipped study; see docs/study-files.md.
+        subjects
+            Subjects to choose in place of those of the file.
 
-        Returns
-        -------
-        pandas.DataFrame
-            One row an object; see :meth:`s3bids.catalog.Catalog.to_frame` for the columns.
+        Raises
+        ------
+        ConfigError
+            If the file makes no sense: names the file, the line, the key, what was found and what is allowed. Also if
+            it is of another class.
         """
-        return self._catalog(self.subjects, self._selection(self.subjects, ALL, include_derivs)).to_frame()
+        from . import load_study
+
+        study = load_study(path, subjects=subjects)
+        if not isinstance(study, cls):
+            raise ConfigError(f"{path} describes a study of class {type(study).__name__}, not {cls.__name__}")
+        return study
+
+    def to_config(self, path: str | os.PathLike[str]) -> None:
+        """Write a study file, from which :meth:`from_config` opens this study with these subjects; no credentials.
+
+        Raises
+        ------
+        ConfigError
+            If the study is on a storage that no file can describe.
+        """
+        from . import save_study
+
+        save_study(self, path)
 
     def download(
         self,
@@ -100,6 +109,7 @@ class S3BIDSStudy(ViewedStudy):
         verify: str = "etag",
         dry_run: bool = False,
         retry_failed: bool = False,
+        allow_other_study: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -148,6 +158,8 @@ class S3BIDSStudy(ViewedStudy):
             Bring only what could not be downloaded to the directory, as its manifest has it. The chosen subjects,
             `include_derivs` and `suffix` narrow that further; `include_modality_agnostic` and a False for
             `include_derivs` do not. What an interrupted run did not come to has not failed: that takes a plain run.
+        allow_other_study
+            Bring the study to a directory that holds another one; else such a directory is refused.
         filters, where, sample, balance, random_seed, include, exclude, keys
             Which subjects and files; :func:`s3bids.choice.choosing` describes these and the following.
         with_sidecars, with_fieldmaps, valid_subset, require
@@ -197,6 +209,7 @@ class S3BIDSStudy(ViewedStudy):
             verify=verify,
             dry_run=dry_run,
             retry_failed=retry_failed,
+            allow_other_study=allow_other_study,
             choice=choice,
         )
 
@@ -212,6 +225,8 @@ class S3BIDSStudy(ViewedStudy):
         dry_run: bool = False,
         retry_failed: bool = False,
         emit: Callable[[Event], None] | None = None,
+        reserve: int = 0,
+        allow_other_study: bool = False,
         filters: object = None,
         where: str | None = None,
         sample: int | None = None,
@@ -241,6 +256,10 @@ class S3BIDSStudy(ViewedStudy):
             Derivatives to bring as well, with the files at their roots; as `include_derivs`.
         emit
             Told what happens, as events of :mod:`s3bids.transfer.progress`. Default: nobody is told.
+        reserve
+            Bytes that are to stay free on the disk: what does not fit is refused before the first request.
+        allow_other_study
+            As in :meth:`download`.
 
         Returns
         -------
@@ -279,112 +298,6 @@ class S3BIDSStudy(ViewedStudy):
             dry_run=dry_run,
             retry_failed=retry_failed,
             emit=emit,
+            reserve=reserve,
+            allow_other_study=allow_other_study,
         )
-
-    def _download(
-        self,
-        subjects: Sequence[S3BIDSSubject],
-        directory: object,
-        *,
-        root: object = False,
-        derivatives: DerivativeChoice = False,
-        derivative_root: tuple[str, ...] | str = (),
-        suffix: str | None = None,
-        choice: Choosing | None = None,
-        must_match: bool = False,
-        retry_failed: bool = False,
-        **options: Any,
-    ) -> DownloadReport:
-        checked = check_options(**options)
-        check_flags(retry_failed=retry_failed)
-        if retry_failed and choice is not None and choice.is_active:
-            raise ConfigError(f"retry_failed brings what failed before; leave out {', '.join(choice.given)}")
-        target = check_directory_argument(directory)
-        if retry_failed:
-            failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
-            return self._bring(failed, target, checked, str(directory), [*subjects], lost, after_retry(target))
-        selection = self._selection(subjects, root, derivatives, derivative_root, suffix)
-        if choice is not None and choice.is_active:
-            wanted = replace(selection, subjects=tuple(self._candidates(subjects, choice)))
-            narrowed = narrow(self, choice, wanted, must_match=must_match)
-            chosen = self._subjects_of(narrowed.subjects)
-            asked = {"arguments": choice.given, "seed": narrowed.seed, "subjects": len(chosen)}
-            after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
-            return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
-        parts = self._parts(subjects, selection)
-        after = PLAIN
-        if must_match and isinstance(parts, Catalog):
-            require_matches(parts, selection)
-            if selection.derivatives:
-                after = replace(PLAIN, undescribed=undescribed_in(parts, self.s3_prefix))
-        return self._bring(parts, target, checked, str(directory), subjects, after=after)
-
-    def _bring(
-        self,
-        parts: Catalog | Iterable[Catalog],
-        target: Path,
-        options: Options,
-        directory: str,
-        subjects: Sequence[S3BIDSSubject] = (),
-        lost: Sequence[Failure] = (),
-        after: After = NOTHING_AFTER,
-    ) -> DownloadReport:
-        """Download a catalog, which may come in parts, and finish the directory; `lost` are known to fail."""
-        if not options.dry_run and directory not in self._local_directories:
-            check_directory(target)
-            self._local_directories.append(directory)
-        came = [parts] if isinstance(parts, Catalog) else []
-        whole = parts if isinstance(parts, Catalog) else _remembered(parts, came)
-        coming, finish = begin(whole, came, target, self.storage.location, after)
-        try:
-            report = execute(self.storage, coming, target, options, lost)
-        except DownloadError as error:
-            error.report = self._finish(finish, error.report, subjects)
-            raise
-        return self._finish(finish, report, subjects)
-
-    def _finish(self, finish: Finish, report: DownloadReport, subjects: Sequence[S3BIDSSubject]) -> DownloadReport:
-        """Finish a directory and learn what a download has brought, also when some of it failed."""
-        report = finish(report)
-        if subjects and not report.dry_run:
-            present = finish.present(report)
-            for catalog in finish.parts:
-                note_files(subjects, catalog, present)
-        return report
-
-    def _download_non_sub_keys(
-        self,
-        directory: str | os.PathLike[str],
-        select: str | Sequence[str] = (DESCRIPTION,),
-        filenames: Sequence[str] | None = None,
-        *,
-        overwrite: bool = False,
-    ) -> DownloadReport:
-        """Download files of the whole study: those of `filenames` (``bucket/key``) whose names are in `select`.
-
-        `filenames` are by default ``non_sub_s3_keys['raw']``; a directory among them comes with its content. `select`
-        is ``'all'`` or file names.
-        """
-        options = check_options(overwrite=overwrite)
-        target = check_directory_argument(directory)
-        names = [select] if isinstance(select, str) else list(select)
-        chosen = self.non_sub_s3_keys["raw"] if filenames is None else filenames
-        paths = [name.removeprefix(f"{self.bucket}/") for name in chosen]
-        if names != [ALL]:
-            paths = [path for path in paths if path.rpartition("/")[2] in names]
-        return self._bring(self._data_set.tree_catalog(paths), target, options, str(directory))
-
-    def _download_derivative_descriptions(
-        self, include_derivs: DerivativeChoice, directory: str | os.PathLike[str], *, overwrite: bool = False
-    ) -> DownloadReport:
-        """Download the ``dataset_description.json`` of each chosen derivative; one without it is no error."""
-        options = check_options(overwrite=overwrite)
-        target = check_directory_argument(directory)
-        selection = self._selection((), (), include_derivs, (DESCRIPTION,))
-        return self._bring(self._parts((), selection), target, options, str(directory))
-
-
-def _remembered(parts: Iterable[Catalog], came: list[Catalog]) -> Iterator[Catalog]:
-    for part in parts:
-        came.append(part)
-        yield part

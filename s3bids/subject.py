@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .catalog import Catalog
+    from .loading import LoadedImage
     from .study import S3BIDSStudy
     from .transfer.report import DownloadReport
 
@@ -178,6 +179,39 @@ class S3BIDSSubject:
             verify=verify,
             dry_run=dry_run,
         )
+
+    def load(self, suffix: str, *, filters: object = None, derivative: str | None = None) -> LoadedImage:
+        """Load one image lazily, with its metadata, b-values and b-vectors.
+
+        Costs a request for the image's header and one for each sidecar; and a listing, if the keys of the subject, or
+        of the root of the derivative, are not known yet.
+
+        Parameters
+        ----------
+        suffix
+            The BIDS suffix: ``T1w``, ``bold``, ``dwi``.
+        filters
+            What else the name must say, as in :meth:`download`: ``{"task": "rest", "run": 1}``.
+        derivative
+            The name of a derivative. Default: the raw data.
+
+        Returns
+        -------
+        LoadedImage
+            The metadata are those of all sidecars that apply (BIDS specification, "The Inheritance Principle").
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no such image (a FileNotFoundError), or no such derivative.
+        ConfigError
+            If there are several, naming them; or if the filters make no sense.
+        ImageError, JSONReadError
+            If the image, its gradients or a sidecar cannot be read.
+        """
+        from .loading import load_image
+
+        return load_image(self, suffix, filters=filters, derivative=derivative)
 
 
 def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dict[str, str]) -> None:

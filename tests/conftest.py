@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -50,18 +51,27 @@ def moto(one_loader):
 
 
 @pytest.fixture(scope="session")
-def rclone(tmp_path_factory, one_loader):
+def rclone_root(tmp_path_factory):
+    """The directory of rclone's buckets."""
+    return tmp_path_factory.mktemp("rclone")
+
+
+@pytest.fixture(scope="session")
+def rclone(rclone_root, one_loader):
     """S3 over a directory, which is the server's `root`; it looks at no signature."""
     from s3bids.testing.servers import rclone_server
 
-    with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+    with rclone_server(rclone_root) as server:
         yield server
 
 
 @pytest.fixture
-def bucket_name():
+def bucket_name(rclone_root):
     """A bucket name that no other test of this process uses."""
-    return f"bucket-{next(_SERIAL):04}"
+    name = f"bucket-{next(_SERIAL):04}"
+    yield name
+    # Whatever lies there is walked through whenever the server is told to look again.
+    shutil.rmtree(rclone_root / name, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

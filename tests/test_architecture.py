@@ -34,7 +34,7 @@ ROOM_OF = {
     **dict.fromkeys(
         (
             *("study", "listed_study", "subject", "dataset", "downloading", "branches", "retry_failed", "verification"),
-            *("viewed_study", "narrowing", "finishing", "trimming", "overview"),
+            *("bringing", "viewed_study", "loading", "header_table", "narrowing", "finishing", "trimming", "overview"),
             *("hbn", "openneuro", "legacy", "utils"),
         ),
         "study",
@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "selection": {"errors", "bids", "catalog"},
     "transfer": {"errors", "display", "storage"},
     "neuro": {"errors", "storage"},
-    "study": _BELOW_STUDY,
+    "study": {*_BELOW_STUDY, "root"},
     "config": {*_BELOW_STUDY, "study", "root"},
     "batch": {*_BELOW_STUDY, "study", "config", "root"},
     "report": {*_BELOW_REPORT, "root"},
@@ -79,8 +79,8 @@ FORBIDDEN_NAMES = {"helpers", "common", "manager"}
 READS_ENVIRONMENT = "storage.params"
 
 HEAVY = [
-    "boto3", "botocore", "s3fs", "obstore", "nibabel", "numpy", "pandas", "joblib", "tqdm", "pydantic", "yaml",
-    "bidsschematools", "jinja2", "matplotlib", "PIL", "pyarrow",
+    "boto3", "botocore", "s3fs", "obstore", "nibabel", "indexed_gzip", "numpy", "pandas", "joblib", "tqdm", "pydantic",
+    "yaml", "bidsschematools", "jinja2", "matplotlib", "PIL", "pyarrow",
 ]  # fmt: skip
 
 
@@ -287,7 +287,9 @@ def test_the_imports_that_hold_the_package_together_are_seen(modules):
     assert "catalog" not in imported(modules["selection"], modules, "s3bids"), "it is there for type checkers only"
 
 
-@pytest.mark.parametrize("name", ["s3bids", "s3bids.utils", "s3bids.storage", "s3bids.study"])
+@pytest.mark.parametrize(
+    "name", ["s3bids", "s3bids.utils", "s3bids.storage", "s3bids.study", "s3bids.loading", "s3bids.header_table"]
+)
 def test_an_import_loads_nothing_heavy(name, tmp_path):
     code = f"import {name}, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -16,6 +16,8 @@ PUBLIC = [
     "DownloadReport",
     "HBNSite",
     "HBNSubject",
+    "ImageHeader",
+    "LoadedImage",
     "LocalFSParams",
     "LocalStorage",
     "OpenNeuroStudy",
@@ -27,14 +29,21 @@ PUBLIC = [
     "get_default_params",
     "get_s3_client",
     "get_storage",
+    "load_study",
+    "read_header",
     "read_json",
+    "read_json_object",
+    "read_nifti",
     "s3fs_json_read",
     "s3fs_json_write",
     "s3fs_nifti_read",
     "s3fs_nifti_write",
+    "save_study",
     "to_bids_description",
     "verify_directory",
     "write_json",
+    "write_json_object",
+    "write_nifti",
 ]
 
 #: The names of s3bids 0.1.7, found in two places.
@@ -59,7 +68,8 @@ OF_0_1_7 = [
 DESCRIPTION = "dataset_description.json"
 NO_DEFAULT = inspect.Parameter.empty
 
-#: Callable -> its parameters that may be given by position: (name, default), or the name alone without one.
+#: Callable -> its parameters that may be given by position: (name, default), or the name alone without one; those of
+#: 0.1.7, and what came after it.
 SIGNATURES = {
     "get_s3_client": [("anon", True)],
     "_ls_s3fs": ["s3_prefix", ("anon", True)],
@@ -72,6 +82,13 @@ SIGNATURES = {
     "s3fs_json_write": ["data", "fname", ("fs", None)],
     "write_json": ["fname", "data"],
     "read_json": ["fname"],
+    "read_nifti": ["url_or_key", ("storage", None)],
+    "read_header": ["url_or_key", ("storage", None)],
+    "read_json_object": ["url_or_key", ("storage", None)],
+    "write_nifti": ["img", "url_or_key", ("storage", None)],
+    "write_json_object": ["data", "url_or_key", ("storage", None)],
+    "S3BIDSSubject.load": ["self", "suffix"],
+    "S3BIDSStudy.headers": ["self"],
     "S3BIDSSubject": ["subject_id", "study"],
     "S3BIDSSubject._get_s3_keys": ["self"],
     "S3BIDSSubject.download": [
@@ -135,6 +152,10 @@ SIGNATURES = {
 
 #: Callable -> keyword-only arguments that were promised, with their defaults.
 PROMISED_KEYWORDS = {
+    "read_nifti": {"anon": False, "indexes": None},
+    "read_header": {"anon": False},
+    "read_json_object": {"anon": False},
+    "S3BIDSSubject.load": {"filters": None, "derivative": None},
     "S3BIDSStudy": {"storage": None},
     "S3BIDSStudy._download_non_sub_keys": {"overwrite": False},
     "S3BIDSStudy._download_derivative_descriptions": {"overwrite": False},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Extensions of files that may apply to others.
 METADATA = frozenset({".json", ".tsv", ".tsv.gz", ".bval", ".bvec"})
+_JSON = frozenset({".json"})
 
 _RECORDINGS = ("eeg", "emg", "ieeg", "meg", "nirs", "motion")
 _FIELDMAPS = ("phasediff", "phase1", "phase2", "fieldmap", "magnitude", "magnitude1", "magnitude2")
@@ -135,8 +136,14 @@ class Sidecars:
             found.update(self._needed_in(folder, kinds))
         return found
 
-    def metadata(self, row: int) -> list[int]:
-        """Give the rows of the JSON files that apply to a file, the highest level first: lower ones override them."""
+    def metadata(self, row: int, extensions: frozenset[str] = _JSON) -> list[int]:
+        """Give the rows of the metadata files that apply to a file, the highest level first: lower ones override them.
+
+        Parameters
+        ----------
+        extensions
+            Out of :data:`METADATA`. Default: JSON files.
+        """
         table = self._table
         role = self._roles[table.kind_of[row]]
         found: list[int] = []
@@ -145,7 +152,7 @@ class Sidecars:
             rows = self._rows_of(folder)
             # BIDS allows one at each level. Where there are more, the one that says most counts most.
             order = sorted(applicable, key=lambda kind: (-len(table.kinds[kind].entities), rows[kind]))
-            found += [rows[n] for n in order if table.kinds[n].extension == ".json" and rows[n] != row]
+            found += [rows[n] for n in order if table.kinds[n].extension in extensions and rows[n] != row]
         return found[::-1]
 
     def _needed_in(self, folder: int, kinds: set[int]) -> Iterator[int]:

@@ -5,14 +5,16 @@ Only the logger of s3bids is listened to: those of the libraries below write hea
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import sys
 from pathlib import Path
 
 from .. import __version__
+from ..display import plain, without_passwords
 from ..errors import ConfigError
-from .render import plain, say
+from .render import say
 
 _NAME = __package__.partition(".")[0]
 
@@ -33,6 +35,22 @@ class _PlainFormatter(logging.Formatter):
         return "\n".join(plain(line) for line in super().format(record).split("\n"))
 
 
+class _JsonFormatter(logging.Formatter):
+    """Give each record as one JSON object in one line, for programs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the text of one record."""
+        found = {
+            "time": record.created,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": without_passwords(record.getMessage()),
+        }
+        if record.exc_info:
+            found["error"] = without_passwords(self.formatException(record.exc_info))
+        return json.dumps(found)
+
+
 def set_up_logging() -> None:
     """Show warnings on stderr."""
     handler = _Lines(logging.WARNING)
@@ -41,8 +59,8 @@ def set_up_logging() -> None:
     logger.addHandler(handler)
 
 
-def open_log(path: str) -> None:
-    """Append everything to a file as well, and say where it is.
+def open_log(path: str, *, as_json: bool = False) -> None:
+    """Append everything to a file as well, for people or as JSON lines, and say where it is.
 
     Raises
     ------
@@ -54,7 +72,8 @@ def open_log(path: str) -> None:
         handler = logging.FileHandler(place, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"cannot write the log file {place}: {error.strerror or error}; name another") from error
-    handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    text = _PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if as_json else text)
     logger = logging.getLogger(_NAME)
     logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import connection_options, json_option, log_option, split_names, study_argument
+from .header_view import check_table, show_headers
+from .options import (
+    connection_options,
+    filter_option,
+    json_option,
+    log_option,
+    not_empty,
+    parsed_filters,
+    split_names,
+    study_argument,
+    where_option,
+)
 
 if TYPE_CHECKING:
     from ..catalog import Entry
@@ -23,12 +34,21 @@ if TYPE_CHECKING:
     "--sizes", "with_sizes", is_flag=True, help="List the derivatives with subjects, files and bytes of each."
 )
 @click.option("--files", "with_files", is_flag=True, help="List the files of the raw data set, with their sizes.")
+@click.option("--headers", "with_headers", is_flag=True, help="Read the headers of its images into a table.")
+@click.option(
+    "--suffix", metavar="S", help="With --files or --headers: only subjects' files whose names end with this."
+)
+@click.option(
+    "-o", "--output", metavar="F", callback=not_empty, help="Write the table of --headers to a file: .tsv or .parquet."
+)
 @click.option(
     "--coverage", "with_coverage", is_flag=True, help="Count each subject's recordings: anat/T1w, func/bold ..."
 )
 @click.option(
     "--require", metavar="T1w,..", multiple=True, callback=split_names, help="List the subjects that lack one of these."
 )
+@filter_option
+@where_option
 @json_option
 @log_option
 @connection_options
@@ -38,28 +58,42 @@ def command(
     with_derivatives: bool,
     with_sizes: bool,
     with_files: bool,
+    with_headers: bool,
+    suffix: str | None,
+    output: str | None,
     with_coverage: bool,
     require: tuple[str, ...],
+    filter: tuple[str, ...],
+    where: str | None,
     as_json: bool,
     connection: Connection,
-) -> None:
-    """List the subjects, derivatives or files of a study, or what each subject has; of a collection, its data sets.
+) -> int:
+    """List the subjects, derivatives or files of a study, what each subject has, or the headers of its images.
 
-    Nothing of their content is fetched. A file is one line: its size in bytes, then its path. Control characters in
-    names are escaped; --json has the names as they are.
+    Of a collection, its data sets are listed.
+
+    Nothing of their content is fetched, but for --headers at most 64 KB of each image. A file is one line: its size in
+    bytes, then its path. Headers are a table with tabs (TSV): one line an image, n/a for what its header does not say;
+    --filter and --where choose the images.
+    Control characters in names are escaped; --json has the names as they are.
     """
     from .options import Choice
     from .render import out, out_json
     from .study_argument import config_of, open_chosen
 
+    lists_asked = (with_subjects, with_derivatives, with_sizes, with_files, with_coverage, bool(require))
+    asked = {name: value for name, value in (("filters", parsed_filters(filter)), ("where", where)) if value}
+    check_table(output, asked, with_headers=with_headers, alone=not any(lists_asked))
     config = connection.applied_to(config_of(study))
     if config.collection:
         _show_members(config, as_json=as_json)
-        return
-    chosen = open_chosen(study, connection, Choice())
+        return 0
+    chosen = open_chosen(study, connection, Choice(suffix=suffix, asked=asked))
+    if with_headers:
+        return show_headers(chosen, output, as_json=as_json)
     opened = chosen.study
     lists: dict[str, list[Any]] = {}
-    if with_subjects or not (with_derivatives or with_sizes or with_files or with_coverage or require):
+    if not any(lists_asked) or with_subjects:
         lists["subjects"] = [subject.subject_id for subject in opened.subjects]
     if with_sizes:
         lists["derivatives"] = _sizes(opened)
@@ -68,14 +102,15 @@ def command(
     if with_coverage or require:
         lists |= _coverage(opened, require, with_coverage=with_coverage)
     if with_files:
-        lists["files"] = [_file(entry) for entry in opened.dataset_catalog()]
+        lists["files"] = [_file(entry) for entry in opened.dataset_catalog(suffix=suffix)]
     if as_json:
         out_json({"study": opened.study_id, "source": chosen.location, **lists})
-        return
+        return 0
     for number, (title, items) in enumerate(lists.items()):
         if len(lists) > 1:
             out(*([""] if number else []), f"{title}:")
         _show(title, items)
+    return 0
 
 
 def _show_members(config: StudyConfig, *, as_json: bool) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import ConfigError
 from .logs import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..batch import Access, Shard
     from ..config import StudyConfig
 
     Command = Callable[..., Any]
 
+#: What says how a bucket is reached.
+Reached = TypeVar("Reached", "StudyConfig", "Access")
 #: The word for everything, in `--subjects` and `--derivatives`.
 ALL = "all"
 
@@ -40,8 +44,8 @@ class Connection:
             return True
         return default if self.sign is None else self.sign
 
-    def applied_to(self, config: StudyConfig) -> StudyConfig:
-        """Give the study's config with what was chosen on the command line."""
+    def applied_to(self, config: Reached) -> Reached:
+        """Give the config of a study, or the access of a plan, with what was chosen on the command line."""
         anon = not self.is_signed(default=not config.anon)
         profile = config.profile if self.profile is None else self.profile
         return replace(
@@ -66,6 +70,18 @@ class Choice:
     #: Further arguments of :meth:`s3bids.study.S3BIDSStudy.download_dataset`.
     asked: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was chosen, in words for a record."""
+        said = {"subjects": self.subjects, "derivatives": self.derivatives, "suffix": self.suffix, **self.asked}
+        return tuple(f"{name}={_word(value)}" for name, value in said.items() if _is_given(value))
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={_word(each)}" for name, each in value.items())
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
 
 def split_list(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> tuple[str, ...]:
     """Take the values of an option that may be repeated, each of which may be a list with commas."""
@@ -84,6 +100,30 @@ def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return value
 
 
+def shard_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    """Take the value of --shard."""
+    if value is None:
+        return None
+    from ..batch import parse_shard
+
+    try:
+        return parse_shard(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+def size_option_value(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Take a number of bytes, such as 500M or 1.5G."""
+    if value is None:
+        return None
+    from ..transfer.space import parse_size
+
+    try:
+        return parse_size(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
 def study_argument(command: Command) -> Command:
     """Add STUDY."""
     return click.argument("study", metavar="STUDY", callback=not_empty)(command)
@@ -100,16 +140,17 @@ def json_option(command: Command) -> Command:
 
 
 def log_option(command: Command) -> Command:
-    """Add --log-file, which is opened before anything else happens."""
+    """Add --log-file and --log-json, which are opened before anything else happens."""
 
     def opened(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        del ctx, param
+        del ctx
         if value is not None:
-            open_log(value)
+            open_log(value, as_json=param.name == "log_json")
 
     text = "Append what happens, in detail, to this file."
-    option = click.option("--log-file", metavar="F", expose_value=False, is_eager=True, callback=opened, help=text)
-    return option(command)
+    how: dict[str, Any] = {"metavar": "F", "expose_value": False, "is_eager": True, "callback": opened}
+    as_json = click.option("--log-json", help="The same, one JSON object a line.", **how)
+    return click.option("--log-file", help=text, **how)(as_json(command))
 
 
 def connection_options(command: Command) -> Command:
@@ -156,7 +197,7 @@ def choice_options(command: Command) -> Command:
         if filter and bids_filter_file is not None:
             raise click.UsageError("--filter and --bids-filter-file both say which files; give one of them")
         asked = {name: rest.pop(name) for name in ASKED}
-        filters = bids_filter_file if bids_filter_file is not None else _filters(filter)
+        filters = bids_filter_file if bids_filter_file is not None else parsed_filters(filter)
         asked = {name: value for name, value in {"filters": filters, **asked}.items() if _is_given(value)}
         if asked.pop("no_sidecars", False):
             asked["with_sidecars"] = False
@@ -177,7 +218,8 @@ def _is_given(value: object) -> bool:
     return value is not None and value is not False and value != ()
 
 
-def _filters(texts: tuple[str, ...]) -> dict[str, Any] | None:
+def parsed_filters(texts: tuple[str, ...]) -> dict[str, Any] | None:
+    """Read the values of --filter; None if there are none."""
     from ..bids.filters import parse_filter_texts
 
     return parse_filter_texts(texts) if texts else None
@@ -210,6 +252,19 @@ def split_names(ctx: click.Context, param: click.Parameter, values: Iterable[str
     return names
 
 
+where_option = click.option(
+    "--where",
+    metavar="EXPR",
+    callback=not_empty,
+    help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
+)
+filter_option = click.option(
+    "--filter",
+    metavar="ENTITY=VALUE,..",
+    multiple=True,
+    help="Of the subjects' files, only those whose names say this: task=rest, run=1,2, suffix=T1w; space=none"
+    " (absent), acq=* (present), desc=re:^pre (a regular expression). All filters must hold.",
+)
 _SUBJECT_OPTIONS = (
     click.option(
         "--subjects",
@@ -225,12 +280,7 @@ _SUBJECT_OPTIONS = (
         callback=_from_file("parse_subjects"),
         help="Subjects from a file: one id a line, or a table with a column participant_id.",
     ),
-    click.option(
-        "--where",
-        metavar="EXPR",
-        callback=not_empty,
-        help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
-    ),
+    where_option,
     click.option("--sample", type=int, metavar="N", help="Of these, N drawn at random; the same N at every run."),
     click.option("--balance", metavar="COLUMN", callback=not_empty, help="Draw as many for each value of this column."),
     click.option("--random-seed", type=int, metavar="N", help="Draw another sample (default: 0)."),
@@ -247,13 +297,7 @@ _FILE_OPTIONS = (
         help="Derivatives to bring as well: names, globs such as 'fmri*', or all (default: none).",
     ),
     click.option("--suffix", metavar="S", help="Of the subjects' files, only those whose names end with this."),
-    click.option(
-        "--filter",
-        metavar="ENTITY=VALUE,..",
-        multiple=True,
-        help="Of the subjects' files, only those whose names say this: task=rest, run=1,2, suffix=T1w; space=none"
-        " (absent), acq=* (present), desc=re:^pre (a regular expression). All filters must hold.",
-    ),
+    filter_option,
     click.option(
         "--bids-filter-file",
         metavar="FILE",
@@ -290,10 +334,15 @@ __all__ = [
     "choice_options",
     "connection_options",
     "directory_argument",
+    "filter_option",
     "json_option",
     "log_option",
     "not_empty",
+    "parsed_filters",
+    "shard_option_value",
+    "size_option_value",
     "split_list",
     "split_names",
     "study_argument",
+    "where_option",
 ]

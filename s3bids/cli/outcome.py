@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..transfer.report import DownloadReport, Failure
-    from .study_argument import Chosen
+    from .study_argument import Source
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,10 @@ def _name(files: tuple[Failure, ...], what: str) -> None:
 
 
 def show_outcome(
-    chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
+    chosen: Source, report: DownloadReport, directory: Path, *, as_json: bool, retry_failed: bool = False
 ) -> None:
     """Print the summary of a download, or of a second try at what failed."""
+    logger.info("summary: %s", json.dumps(_summary(report)))
     if as_json:
         out_json(_outcome_json(chosen, report, directory))
         return
@@ -89,11 +91,8 @@ def _first(names: tuple[str, ...]) -> str:
     return ", ".join(names[:MOST_CHANGES]) + (", ..." if len(names) > MOST_CHANGES else "")
 
 
-def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> dict[str, Any]:
+def _summary(report: DownloadReport) -> dict[str, Any]:
     return {
-        "study": chosen.study.study_id,
-        "source": chosen.location,
-        "directory": str(directory.absolute()),
         "complete": is_complete(report),
         "fetched": report.fetched,
         "skipped": report.skipped,
@@ -101,6 +100,15 @@ def _outcome_json(chosen: Chosen, report: DownloadReport, directory: Path) -> di
         "failed": report.failed,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
+    }
+
+
+def _outcome_json(chosen: Source, report: DownloadReport, directory: Path) -> dict[str, Any]:
+    return {
+        "study": chosen.study_id,
+        "source": chosen.location,
+        "directory": str(directory.absolute()),
+        **_summary(report),
         "failed_files": [failure._asdict() for failure in report.failed_files],
         "conflicting_files": [failure._asdict() for failure in report.conflicting_files],
         "trimmed_files": list(report.trimmed_files),

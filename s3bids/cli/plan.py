@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import choice_options, connection_options, directory_argument, json_option, log_option, study_argument
+from .options import (
+    choice_options,
+    connection_options,
+    directory_argument,
+    json_option,
+    log_option,
+    not_empty,
+    study_argument,
+)
 
 if TYPE_CHECKING:
     from .options import Choice, Connection
@@ -17,16 +25,31 @@ if TYPE_CHECKING:
 @directory_argument
 @choice_options
 @click.option("--overwrite", is_flag=True, help="Plan to replace files that differ and are not ours.")
+@click.option(
+    "--save",
+    metavar="F",
+    callback=not_empty,
+    help="Also write the plan to this file (such as plan.jsonl.gz), to be fetched by s3bids download --plan.",
+)
 @json_option
 @log_option
 @connection_options
 def command(
-    study: str, directory: str | None, choice: Choice, overwrite: bool, as_json: bool, connection: Connection
+    study: str,
+    directory: str | None,
+    choice: Choice,
+    overwrite: bool,
+    save: str | None,
+    as_json: bool,
+    connection: Connection,
 ) -> None:
     """Show files and bytes of a download, and what is here already.
 
-    Nothing is fetched or written: this is what `s3bids download` with the same options would do. DIR is by default
-    the study's name in the working directory.
+    Nothing is fetched or written, but for the file of --save: this is what `s3bids download` with the same options
+    would do. DIR is by default the study's name in the working directory.
+
+    A plan that was saved holds every object as the bucket is listed now, wherever it is fetched later and by how many
+    processes: s3bids download --plan F DIR, and with --shard I/N a part of it. It holds no secrets.
     """
     from .outcome import show_trouble
     from .plan_view import show_plan
@@ -39,8 +62,14 @@ def command(
         derivatives=chosen.derivatives,
         suffix=chosen.suffix,
         **chosen.asked,
-        overwrite=overwrite,
+        overwrite=overwrite or chosen.config.overwrite,
         dry_run=True,
     )
     show_trouble(report)
+    if save is not None:
+        from ..batch import save_plan
+        from .frozen_source import frozen_report, require_untrimmed
+
+        require_untrimmed(chosen)
+        save_plan(frozen_report(chosen, report, choice.words), save)
     show_plan(chosen, report, target, as_json=as_json)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..bids.layouts import Layout
     from ..transfer.plan import Plan
     from ..transfer.report import DownloadReport
-    from .study_argument import Chosen
+    from .study_argument import Source
 
 #: Rows of one table on the screen; ``--json`` has all.
 MOST_ROWS = 20
@@ -86,11 +86,11 @@ def overview(plan: Plan, layout: Layout) -> Overview:
     return found
 
 
-def show_plan(chosen: Chosen, report: DownloadReport, directory: Path, *, as_json: bool) -> None:
+def show_plan(chosen: Source, report: DownloadReport, directory: Path, *, as_json: bool) -> None:
     """Print what a download would do."""
     if report.plan is None:
         return
-    found = overview(report.plan, chosen.study.layout)
+    found = overview(report.plan, chosen.layout)
     if as_json:
         out_json(_plan_json(chosen, report, directory, found))
         return
@@ -132,9 +132,9 @@ def _rows(groups: dict[str | None, Group], nobody: str) -> Iterator[tuple[str, i
         yield name or nobody, group.files, sizes[0], group.files_here, group.files_to_fetch, sizes[1]
 
 
-def _plan_json(chosen: Chosen, report: DownloadReport, directory: Path, found: Overview) -> dict[str, Any]:
+def _plan_json(chosen: Source, report: DownloadReport, directory: Path, found: Overview) -> dict[str, Any]:
     return {
-        "study": chosen.study.study_id,
+        "study": chosen.study_id,
         "source": chosen.location,
         "directory": str(directory.absolute()),
         **vars(found.total),

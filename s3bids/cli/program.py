@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: The commands in the order of the help; each is a module of this package with a ``command``.
-COMMANDS = ("demo", "studies", "ls", "plan", "download", "verify", "report")
+COMMANDS = (
+    *("demo", "studies", "ls", "header", "plan", "download", "verify", "report"),
+    *("diff", "update", "lock", "slurm"),
+)
 
 
 class Exit(IntEnum):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..display import files_text, plain, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Lines that one write carries.
 _BATCH = 1000
@@ -42,6 +42,22 @@ def out_all(lines: Iterable[str]) -> None:
             _write(sys.stdout, "".join(batch))
             batch.clear()
     _write(sys.stdout, "".join(batch))
+
+
+def tsv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    r"""Give the lines of a table as BIDS writes tables: tabs between values, ``n/a`` for what there is not.
+
+    >>> list(tsv_lines(["path", "tr_s"], [{"path": "a\tb", "tr_s": None}]))
+    ['path\ttr_s', 'a\\tb\tn/a']
+    """
+    yield "\t".join(columns)
+    for row in rows:
+        yield "\t".join("n/a" if row[name] is None else plain(str(row[name])) for name in columns)
+
+
+def out_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table with tabs on stdout."""
+    _write(sys.stdout, "".join(f"{line}\n" for line in tsv_lines(columns, rows)))
 
 
 def out_json(value: Any) -> None:
@@ -81,4 +97,16 @@ def _padded(row: Sequence[str], widths: Sequence[int], texts: int) -> list[str]:
     return left + [cell.rjust(width) for cell, width in zip(row[texts:], widths[texts:], strict=True)]
 
 
-__all__ = ["files_text", "out", "out_all", "out_json", "plain", "say", "set_up_streams", "size_text", "table"]
+__all__ = [
+    "files_text",
+    "out",
+    "out_all",
+    "out_json",
+    "out_tsv",
+    "plain",
+    "say",
+    "set_up_streams",
+    "size_text",
+    "table",
+    "tsv_lines",
+]

@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 @click.command("studies")
 @json_option
-def command(as_json: bool) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of study files, for editors.")
+def command(as_json: bool, schema: bool) -> None:
     """List the studies that come with s3bids.
 
     Their names serve as STUDY; each is a YAML file that can be copied and changed.
     """
-    from ..config import load_config, shipped_studies
+    from ..config import load_config, shipped_studies, study_schema
     from .render import out, out_all, out_json, table
 
+    if schema:
+        out_json(study_schema())
+        return
     files = shipped_studies()
     configs = [load_config(path) for path in files.values()]
     if as_json:

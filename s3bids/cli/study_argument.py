@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config import StudyConfig, load_config, open_study, shipped_studies
 from ..errors import ConfigError, SubjectNotFoundError
@@ -14,6 +14,7 @@ from ..storage.params import LocalFSParams, url_params
 from .options import ALL, Choice, Connection
 
 if TYPE_CHECKING:
+    from ..bids.layouts import Layout
     from ..selection import DerivativeChoice
     from ..study import S3BIDSStudy
 
@@ -27,7 +28,7 @@ def config_of(study: str) -> StudyConfig:
         If it is none: says what a study can be, and which shipped ones have similar names.
     """
     if "://" in study:
-        return _url_config(study)
+        return url_config(study)
     shipped = shipped_studies()
     is_path = study.endswith((".yaml", ".yml")) or os.path.basename(study) != study  # noqa: PTH119 - no Path: 'x/'
     is_member = study.partition("/")[0] in shipped and not Path(study).exists()
@@ -58,7 +59,8 @@ def _unknown_text(study: str, shipped: list[str]) -> str:
     )
 
 
-def _url_config(url: str) -> StudyConfig:
+def url_config(url: str) -> StudyConfig:
+    """Give the config of an address: the last part of it is the prefix, or the key of an object, and the name."""
     params, prefix = url_params(url)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in _last(prefix, params.bucket_name))
     # A name that begins with a dot or hyphen would hide the directory, lead upwards, or look like an option.
@@ -71,6 +73,25 @@ def _last(prefix: str, bucket: str) -> str:
     return prefix.strip("/").rpartition("/")[2] or bucket
 
 
+class Source(Protocol):
+    """What is told of the study behind a download."""
+
+    @property
+    def study_id(self) -> str:
+        """The study's name."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """How the study is arranged."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where the study is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A study that is open, and what of it is wanted."""
@@ -80,6 +101,18 @@ class Chosen:
     suffix: str | None
     #: Further arguments of a download.
     asked: dict[str, Any]
+    #: What the study's file says.
+    config: StudyConfig
+
+    @property
+    def study_id(self) -> str:
+        """The study's name."""
+        return self.study.study_id
+
+    @property
+    def layout(self) -> Layout:
+        """How the study is arranged."""
+        return self.study.layout
 
     @property
     def location(self) -> str:
@@ -87,17 +120,17 @@ class Chosen:
         return f"{self.study.storage.location}/{self.study.s3_prefix}".rstrip("/")
 
     def directory(self, given: str | None) -> Path:
-        """Give the directory of the download: by default the study's name in the working directory."""
-        return Path(self.study.study_id if given is None else given)
+        """Give the directory of the download: by default the file's, else the study's name in the working directory."""
+        return Path(given or self.config.destination or self.study.study_id)
 
 
 def open_chosen(study: str, connection: Connection, choice: Choice) -> Chosen:
     """Open a study with what was chosen on the command line, or else in its file."""
     config = connection.applied_to(config_of(study))
-    names = choice.derivatives or config.derivatives
-    everything = names in ((ALL,), ("*",))
+    config = replace(config, derivatives=choice.derivatives or config.derivatives)
     opened = _with_subjects(config, choice.subjects)
-    return Chosen(opened, True if everything else list(names), choice.suffix, choice.asked)
+    suffix = config.suffix if choice.suffix is None else choice.suffix
+    return Chosen(opened, config.derivative_choice, suffix, {**config.asked, **choice.asked}, config)
 
 
 def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:
@@ -118,4 +151,4 @@ def _with_subjects(config: StudyConfig, names: tuple[str, ...]) -> S3BIDSStudy:
         return study
 
 
-__all__ = ["Chosen", "config_of", "open_chosen"]
+__all__ = ["Chosen", "Source", "config_of", "open_chosen", "url_config"]

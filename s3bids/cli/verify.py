@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import Connection, connection_options, json_option, log_option, not_empty
+from .render import files_text, plain, size_text
 
 if TYPE_CHECKING:
     from ..storage.base import Storage
@@ -18,10 +19,20 @@ if TYPE_CHECKING:
 @click.argument("directory", metavar="DIR", callback=not_empty)
 @click.option("--deep", is_flag=True, help="Read every file and compare its hash, where one is known.")
 @click.option("--remote", is_flag=True, help="List the bucket as well, and compare it with what was downloaded.")
+@click.option("--plan", metavar="F", callback=not_empty, help="Compare with this frozen plan, object by object.")
+@click.option("--report", metavar="STEM", callback=not_empty, help="Also write STEM.txt and STEM.json.")
 @json_option
 @log_option
 @connection_options
-def command(directory: str, deep: bool, remote: bool, as_json: bool, connection: Connection) -> int:
+def command(
+    directory: str,
+    deep: bool,
+    remote: bool,
+    plan: str | None,
+    report: str | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
     """Check a download against its manifest, and with --remote against the bucket as it is now.
 
     Listed are files that are missing or have another size, and with --deep those with other bytes. With --remote also:
@@ -29,20 +40,36 @@ def command(directory: str, deep: bool, remote: bool, as_json: bool, connection:
     those subjects and derivatives of which something is here), and files that no manifest knows. Nothing is fetched;
     without --remote no server is asked. The bucket is the one that the manifest names.
 
+    With --plan every object of the plan has to be here as it was planned; files of other downloads in DIR do not count.
+
     Exit codes: 0 no difference, 2 there is no manifest, or the bucket cannot be listed, 3 there are differences.
     """
     from .program import Exit
+    from .render import out_all, out_json
 
     if connection != Connection() and not remote:
         raise click.UsageError("options that say how to reach the bucket need --remote")
-    found = _compared(directory, deep=deep, connection=connection) if remote else _checked(directory, deep=deep)
-    if as_json:
-        from .render import out_json
-
-        out_json(_json(found, directory, deep=deep, remote=remote))
+    if plan is not None and remote:
+        raise click.UsageError("--plan compares with a plan and asks no server; leave --remote out")
+    if plan is not None:
+        found = _planned(directory, plan, deep=deep)
     else:
-        _show(found, directory, deep=deep, remote=remote)
+        found = _compared(directory, deep=deep, connection=connection) if remote else _checked(directory, deep=deep)
+    value = _json(found, directory, deep=deep, remote=remote) | ({} if plan is None else {"plan": plan})
+    lines = _lines(found, directory, deep=deep, others=_others(remote=remote, plan=plan))
+    if report is not None:
+        _write_report(report, value, lines)
+    if as_json:
+        out_json(value)
+    else:
+        out_all(lines)
     return Exit.DIFFERENT if found.differences else Exit.DONE
+
+
+def _planned(directory: str, plan: str, *, deep: bool) -> Verification:
+    from ..batch import read_plan, verify_plan
+
+    return verify_plan(directory, read_plan(plan), deep=deep)
 
 
 def _checked(directory: str, *, deep: bool) -> Verification:
@@ -90,23 +117,38 @@ def _json(found: Verification, directory: str, *, deep: bool, remote: bool) -> d
     }
 
 
-def _show(found: Verification, directory: str, *, deep: bool, remote: bool) -> None:
-    from .render import files_text, out, out_all, size_text
+def _others(*, remote: bool, plan: str | None) -> str:
+    if plan is not None:
+        return "the plan"
+    return "the manifest and the bucket" if remote else "the manifest"
 
-    out_all(f"{each.kind}: {each.target}: {each.detail}" for each in found.differences)
+
+def _lines(found: Verification, directory: str, *, deep: bool, others: str) -> list[str]:
+    lines = [f"{each.kind}: {each.target}: {each.detail}" for each in found.differences]
     what = "sizes and hashes" if deep else "sizes"
-    others = "the manifest and the bucket" if remote else "the manifest"
     if found.unproven:
-        out(f"{files_text(found.unproven)} without a known hash: only the size was compared")
+        lines.append(f"{files_text(found.unproven)} without a known hash: only the size was compared")
     if not found.differences:
-        out(f"{files_text(found.files)}, {size_text(found.bytes)}, in {directory}: {what} agree with {others}")
-    elif remote:
+        here = f"{files_text(found.files)}, {size_text(found.bytes)}, in {directory}"
+        return [*lines, f"{here}: {what} agree with {others}"]
+    if others != "the manifest":
         kinds = Counter(each.kind for each in found.differences)  # in the order of the differences
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
-        out(f"{directory}, with {files_text(found.files)}, differs from {others} ({what}): {counts}")
-    else:
-        number = len({each.target for each in found.differences})
-        out(f"{number:,} of {files_text(found.files)} in {directory} differ from {others} ({what})")
+        return [*lines, f"{directory}, with {files_text(found.files)}, differs from {others} ({what}): {counts}"]
+    number = len({each.target for each in found.differences})
+    return [*lines, f"{number:,} of {files_text(found.files)} in {directory} differ from {others} ({what})"]
+
+
+def _write_report(stem: str, value: dict[str, Any], lines: list[str]) -> None:
+    """Write a verification for people and for programs."""
+    import json
+
+    from ..storage.files import atomic_file
+
+    texts = {".txt": "".join(f"{plain(line)}\n" for line in lines), ".json": json.dumps(value, indent=2) + "\n"}
+    for ending, text in texts.items():
+        with atomic_file(f"{stem}{ending}") as file:
+            file.write(text.encode())
 
 
 __all__ = ["command"]

@@ -1,61 +1,29 @@
-"""A study as a YAML file describes it, and from there to the study itself."""
+"""A study as a YAML file describes it, checked."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..choice import choosing
 from ..dataset import PARTICIPANTS
-from ..errors import ConfigError, ObjectNotFoundError
-from ..hbn import HBNSite, site_name
-from ..storage.params import (
-    DEFAULT_USER,
-    LocalFSParams,
-    Params,
-    is_local_emulation,
-    local_params,
-    url_params,
-)
-from ..storage.registry import open_storage
-from ..study import S3BIDSStudy
-from .yaml_text import Document, read_document
+from ..errors import ConfigError
+from ..hbn import site_name
+from ..transfer.space import parse_size
+from .extending import read_study
+from .keys import ALLOWED, LISTS, TEXTS, study_model
 
 if TYPE_CHECKING:
     import os
 
-    from ..selection import SubjectChoice
-
-#: The keys of a study file, and what each may hold.
-ALLOWED = {
-    "name": "a name that begins with a letter or digit and goes on with letters, digits, '.', '_' and '-'",
-    "description": "text",
-    "source": "text that says where the study is described",
-    "terms": "text that says under which terms the data are given",
-    "class": "S3BIDSStudy or HBNSite",
-    "site": "a site of HBN (SI, RU, CBIC or CUNY), together with class: HBNSite",
-    "layout": "nested, subject-first or standalone; with class: HBNSite subject-first",
-    "bucket": "the name of a bucket",
-    "prefix": "the root of the data set in the bucket, as text; without it, the top of the bucket",
-    "local_root": "a directory that emulates S3 and holds the bucket as a directory; relative to the study file",
-    "region": "a region, such as us-east-1",
-    "endpoint_url": "the http:// or https:// address of an S3 server",
-    "anon": "true or null (unsigned requests, the default), or false (signed)",
-    "request_payer": "true or false",
-    "profile": "a profile of the AWS configuration files, without anon: true",
-    "subjects": "all (the default), a number from 1 on, an id, or a list of ids",
-    "use_participants_tsv": "true or false",
-    "random_seed": "a number from 0 to 4294967295",
-    "derivatives": "all, a name, or a list of names",
-    "participants": "the path of the participant table, relative to the root (default: participants.tsv), or none",
-    "collection": "true or false; true if the prefix holds a directory for each data set",
-}
+    from .yaml_text import Document
 
 #: Words for unsigned requests, besides true (other tools write the credentials of a public bucket as none).
 _ANON_WORDS = ("none", "null", "anon")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+#: What can be the name of a study.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class _BadValueError(ConfigError):
@@ -110,6 +78,28 @@ class StudyConfig:
     participants: str = PARTICIPANTS
     #: The prefix holds a directory for each data set; one is named as in ``abide/CMU_a``.
     collection: bool = False
+    #: This and what follows up to `valid_subset`: arguments of :meth:`~s3bids.S3BIDSStudy.download_dataset`.
+    where: str | None = None
+    sample: int | None = None
+    balance: str | None = None
+    require: tuple[str, ...] = ()
+    suffix: str | None = None
+    filters: dict[str, Any] | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    #: None: bring them if something is chosen.
+    sidecars: bool | None = None
+    fieldmaps: bool = False
+    valid_subset: bool = False
+    #: The directory of downloads; None: the study's name in the working directory.
+    destination: str | None = None
+    #: Processes; None: one, or what ``joblib.parallel_config`` says.
+    jobs: int | None = None
+    verify: Literal["size", "etag", "sha256"] = "etag"
+    overwrite: bool = False
+    #: Bytes of the disk that are to stay free, or text such as ``50G``.
+    reserve: int | str = 0
 
     def __post_init__(self) -> None:
         for key, is_wrong, why in self._rules():
@@ -117,13 +107,14 @@ class StudyConfig:
                 raise _BadValueError(key, why)
         if self.study_class == "HBNSite":
             self._check_site(self.site or "")
+        self._check_choice()
 
     def _rules(self) -> list[tuple[str, bool, str]]:
         """Give each rule as key, whether it is broken, and what to say."""
         is_site = self.study_class == "HBNSite"
         number = isinstance(self.subjects, int)
         return [
-            ("name", _NAME.fullmatch(self.name) is None, f"{self.name!r} cannot be the name of a directory"),
+            ("name", NAME.fullmatch(self.name) is None, f"{self.name!r} cannot be the name of a directory"),
             ("bucket", not self.bucket or "/" in self.bucket, f"{self.bucket!r} cannot be the name of a bucket"),
             ("prefix", self.prefix == "/", "'/' is no prefix; leave it out for the top of the bucket"),
             ("site", self.site is not None and not is_site, "a site goes with class: HBNSite only"),
@@ -138,6 +129,8 @@ class StudyConfig:
             ("participants", self.participants.startswith("/"), "it begins at the root of the study, without a slash"),
             ("participants", is_site and self.participants != PARTICIPANTS, f"a site has {PARTICIPANTS}"),
             ("collection", self.collection and is_site, "a site is one data set"),
+            ("destination", self.destination == "", "it is empty"),
+            ("jobs", self.jobs == 0, "0 processes do nothing"),
             ("random_seed", not 0 <= (self.random_seed or 0) < 2**32, f"{self.random_seed} is out of range"),
         ]
 
@@ -148,6 +141,67 @@ class StudyConfig:
             raise _BadValueError("site", str(error)) from error
         if self.prefix.strip("/").rpartition("/")[2] != name:
             raise _BadValueError("prefix", f"it must end with the site's directory, {name}")
+
+    def _check_choice(self) -> None:
+        """Check one by one what :func:`s3bids.choice.choosing` checks, so that the key is known."""
+        for key, (name, value) in self._asked.items():
+            try:
+                choosing(**{name: value})
+            except (TypeError, ValueError) as error:
+                raise _BadValueError(key, str(error)) from error
+        try:
+            _ = self.reserve_bytes
+        except ConfigError as error:
+            raise _BadValueError("reserve", str(error)) from error
+
+    @property
+    def _asked(self) -> dict[str, tuple[str, Any]]:
+        """Give what is chosen besides subjects, derivatives and suffix: key -> argument and value."""
+        names = {"sidecars": "with_sidecars", "fieldmaps": "with_fieldmaps"}
+        keys = ("filters", "where", "sample", "balance", "require", "include", "exclude", "keys", *names)
+        values = {key: getattr(self, key) for key in (*keys, "valid_subset")}
+        # That sidecars are not wanted is a choice, unlike any other False.
+        given = {
+            key: value
+            for key, value in values.items()
+            if value not in (None, ()) and (value is not False or key == "sidecars")
+        }
+        return {
+            key: (names.get(key, key), list(value) if isinstance(value, tuple) else value)
+            for key, value in given.items()
+        }
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is chosen besides subjects, derivatives and suffix: arguments of a download."""
+        return dict(self._asked.values())
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Bytes of the disk that are to stay free."""
+        if isinstance(self.reserve, int):
+            if self.reserve < 0:
+                raise ConfigError(f"{self.reserve} is less than nothing")
+            return self.reserve
+        return parse_size(self.reserve)
+
+    @property
+    def derivative_choice(self) -> bool | list[str]:
+        """The derivatives, as downloads take them."""
+        return True if self.derivatives in (("all",), ("*",)) else list(self.derivatives)
+
+    @property
+    def download_arguments(self) -> dict[str, Any]:
+        """What :meth:`~s3bids.S3BIDSStudy.download_dataset` is to be told besides the directory."""
+        return {
+            "derivatives": self.derivative_choice,
+            "suffix": self.suffix,
+            "n_jobs": self.jobs,
+            "verify": self.verify,
+            "overwrite": self.overwrite,
+            "reserve": self.reserve_bytes,
+            **self.asked,
+        }
 
     @property
     def location(self) -> str:
@@ -189,29 +243,25 @@ def load_config(path: str | os.PathLike[str]) -> StudyConfig:
     Parameters
     ----------
     path
-        A YAML file with the keys of :data:`ALLOWED`; a ``name`` that is left out is the file's own, without extension.
+        A YAML file with the keys of :data:`~s3bids.config.ALLOWED`. ``${NAME}`` stands for a variable of the
+        environment; `extends` names a file whose keys are taken over. A ``name`` that is left out is the file's own,
+        without extension.
 
     Raises
     ------
     ConfigError
         If it cannot be read or makes no sense: names the file, the line, the key, what was found and what is allowed.
     """
-    document = read_document(path)
-    unknown = [key for key in document.values if key not in ALLOWED]
-    if unknown:
-        raise ConfigError(_unknown_text(document, unknown[0]))
+    document = read_study(path)
     return _checked(document, _prepared(document))
-
-
-def _unknown_text(document: Document, key: str) -> str:
-    near = difflib.get_close_matches(key, ALLOWED, 1)
-    hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
-    return f"{document.where(key)}: the key {key!r} is unknown; {hint} are {', '.join(ALLOWED)}"
 
 
 def _prepared(document: Document) -> dict[str, Any]:
     """Give the fields of a config: what is null counts as not given, and single names stand for lists."""
-    values = dict(document.values)
+    values = {key: value for key, value in document.values.items() if key != "extends"}
+    for key in values:
+        if document.is_filled(key) and key in TEXTS:
+            values[key] = document.text(key)
     anon = values.get("anon", False)
     if "anon" in values and (anon is None or str(anon).lower() in _ANON_WORDS):
         values["anon"] = True
@@ -221,140 +271,59 @@ def _prepared(document: Document) -> dict[str, Any]:
     if "subjects" in values:
         # YAML 1.1 reads 01 as the number 1, so the ids of a list are taken as they were written.
         values["subjects"] = document.texts("subjects") or values["subjects"]
-    derivatives = values.get("derivatives")
-    if isinstance(derivatives, str):
-        values["derivatives"] = ("*",) if derivatives == "all" else (derivatives,)
-    if isinstance(values.get("local_root"), str):
-        values["local_root"] = str(document.path.absolute().parent / values["local_root"])
+    for key in LISTS:
+        if isinstance(values.get(key), str):
+            values[key] = (values[key],)
+    if values.get("derivatives") == ("all",):
+        values["derivatives"] = ("*",)
+    for key in ("local_root", "destination"):
+        if isinstance(values.get(key), str) and values[key]:
+            values[key] = str(document.of(key).path.absolute().parent / values[key])
     if str(values.get("participants", "")).lower() == "none":
         values["participants"] = ""
-    if "class" in values:
-        values["study_class"] = values.pop("class")
     return values
 
 
 def _checked(document: Document, values: dict[str, Any]) -> StudyConfig:
     """Check the types of all fields by pydantic, then what they say together."""
-    from pydantic import ConfigDict, ValidationError, create_model
+    from pydantic import ValidationError
 
-    hints = get_type_hints(StudyConfig)
-    types: dict[str, Any] = {
-        field.name: (hints[field.name], ... if field.default is MISSING else field.default)
-        for field in fields(StudyConfig)
-    }
-    model = create_model("StudyFile", __config__=ConfigDict(extra="forbid", strict=True), **types)
     try:
-        return StudyConfig(**model(**values).model_dump())
+        found = study_model()(**values).model_dump(by_alias=True, exclude_unset=True)
+        fields = {"study_class" if key == "class" else key: value for key, value in found.items()}
+        return StudyConfig(**{**fields, **_as_lists(fields)})
     except ValidationError as error:
         # pydantic's own text speaks of Python's types and does not know the line.
         problem = error.errors()[0]
         raise ConfigError(_bad_type_text(document, str(problem["loc"][0]), problem["type"])) from None
     except _BadValueError as error:
-        raise ConfigError(f"{document.where(error.key)}: {error}") from None
+        raise ConfigError(_bad_value_text(document, error)) from None
 
 
-def _bad_type_text(document: Document, field: str, kind: str) -> str:
-    key = "class" if field == "study_class" else field
+def _as_lists(fields: dict[str, Any]) -> dict[str, Any]:
+    filters = fields.get("filters")
+    return {} if filters is None else {"filters": _listed(filters)}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _bad_type_text(document: Document, key: str, kind: str) -> str:
     if kind == "missing":
         return f"{document.where(key)}: the key {key!r} is missing; give {ALLOWED[key]}"
     quotes = "; put it in quotes to make it text" if kind == "string_type" else ""
     return f"{document.where(key)}: {key} is {document.shown(key)}; allowed is {ALLOWED[key]}{quotes}"
 
 
-def shipped_studies() -> dict[str, Path]:
-    """Give the study files that come with s3bids: name -> path, sorted by name.
-
-    A wheel carries them inside the package; in a checkout they lie beside it.
-    """
-    here = Path(__file__).parent.parent
-    folder = here / "_studies"
-    if not folder.is_dir():
-        folder = here.parent / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+def _bad_value_text(document: Document, error: _BadValueError) -> str:
+    if document.is_filled(error.key):
+        # What a variable holds is not for everybody's eyes.
+        found = f"{error.key} is {document.shown(error.key)}, and what stands there is not allowed"
+        return f"{document.where(error.key)}: {found}; allowed is {ALLOWED[error.key]}"
+    return f"{document.where(error.key)}: {error}"
 
 
-def open_study(config: StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDSStudy:
-    """Open the study that a config describes; ``LOCAL_FS=1`` switches it to the local emulation.
-
-    Parameters
-    ----------
-    config
-        To change some of it, use :func:`dataclasses.replace`.
-    subjects
-        Subjects to choose in place of those of the config, as in :class:`S3BIDSStudy`.
-
-    Raises
-    ------
-    ObjectNotFoundError
-        If nothing is under the prefix; BucketNotFoundError if there is no such bucket.
-    SubjectNotFoundError
-        If a subject is unknown, naming the nearest.
-    """
-    if config.collection:
-        raise ConfigError(f"{config.name} holds many data sets; {config._advice}")
-    chosen = config.subjects if subjects is None else subjects
-    params = _params(config)
-    if config.study_class == "HBNSite":
-        return HBNSite(
-            config.site or "",
-            config.name,
-            config.bucket,
-            config.prefix.strip("/").rpartition("/")[0],
-            chosen,
-            config.use_participants_tsv,
-            config.random_seed,
-            anon=config.anon,
-            storage=params,
-        )
-    return S3BIDSStudy(
-        config.name,
-        config.bucket,
-        config.prefix,
-        chosen,
-        config.anon,
-        config.use_participants_tsv,
-        config.random_seed,
-        storage=params,
-        layout=config.layout or "nested",
-        participants=config.participants,
-    )
-
-
-def list_members(config: StudyConfig) -> list[str]:
-    """List the data sets of a collection: one delimiter listing, sorted.
-
-    Raises
-    ------
-    ConfigError
-        If it is no collection.
-    ObjectNotFoundError
-        If nothing is under the prefix.
-    """
-    if not config.collection:
-        raise ConfigError(f"{config.name} is one data set, no collection of them")
-    with open_storage(config.bucket, _params(config), anon=config.anon) as storage:
-        directories, _ = storage.children(config.prefix.strip("/"))
-    if not directories:
-        raise ObjectNotFoundError(f"cannot list {config.location}: there are no directories; check the prefix")
-    return sorted(key.removesuffix("/").rpartition("/")[2] for key in directories)
-
-
-def _params(config: StudyConfig) -> Params:
-    if config.local_root is not None:
-        return LocalFSParams(
-            use_local_fs=True, root_dir=config.local_root, user=DEFAULT_USER, bucket_name=config.bucket
-        )
-    if is_local_emulation():
-        return local_params(config.bucket)
-    params, _ = url_params(
-        f"s3://{config.bucket}",
-        anon=config.anon,
-        endpoint_url=config.endpoint_url,
-        region=config.region,
-        profile=config.profile,
-        request_payer=config.request_payer,
-    )
-    return params
-
-
-__all__ = ["ALLOWED", "StudyConfig", "list_members", "load_config", "open_study", "shipped_studies"]
+__all__ = ["NAME", "StudyConfig", "load_config"]

@@ -1,11 +1,12 @@
-"""Addresses of single objects: ``bucket/key`` or ``s3://bucket/key``."""
+"""Addresses of single objects: ``s3://bucket/key``, ``file:///root/bucket/key``, or ``bucket/key``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..storage.registry import open_storage
+from ..storage.params import url_params
+from ..storage.registry import get_storage, open_storage
 
 if TYPE_CHECKING:
     from ..storage.base import Storage
@@ -17,13 +18,42 @@ def open_object(fname: str, *, anon: bool) -> tuple[Storage, str]:
     Parameters
     ----------
     fname
-        ``bucket/key`` or ``s3://bucket/key``.
+        ``bucket/key`` or ``s3://bucket/key``, for which the environment is obeyed as for a study; or
+        ``file:///root/bucket/key``, a file of this computer.
     anon
         Ask without credentials.
+
+    Raises
+    ------
+    ConfigError
+        If it names no object.
     """
     if not isinstance(fname, str):
         raise TypeError(f"fname must be text, not {type(fname).__name__}")
+    if fname.startswith("file://"):
+        params, key = url_params(fname)
+        return get_storage(params), key
     bucket, _, key = fname.removeprefix("s3://").partition("/")
-    if not bucket or not key:
-        raise ConfigError(f"{fname!r} names no object; write bucket/key or s3://bucket/key")
+    if not bucket or not key or "://" in fname.removeprefix("s3://"):
+        raise ConfigError(f"{fname!r} names no object; write bucket/key, s3://bucket/key or file:///root/bucket/key")
     return open_storage(bucket, None, anon=anon), key
+
+
+def place_of(url_or_key: str, storage: Storage | None, *, anon: bool) -> tuple[Storage, str]:
+    """Give the storage and the key of an object: of an address, or of a key in a storage that was given.
+
+    Raises
+    ------
+    ConfigError
+        If an address is given beside a storage that it does not lie in.
+    """
+    if storage is None:
+        return open_object(url_or_key, anon=anon)
+    if not isinstance(url_or_key, str):
+        raise TypeError(f"the key must be text, not {type(url_or_key).__name__}")
+    if "://" not in url_or_key:
+        return storage, url_or_key
+    key = url_or_key.removeprefix(f"{storage.location}/")
+    if key == url_or_key:
+        raise ConfigError(f"{url_or_key!r} does not lie in the storage that was given, {storage.location}")
+    return storage, key

@@ -119,6 +119,7 @@ class Storage(Protocol):
         start: int = 0,
         end: int | None = None,
         *,
+        if_match: str | None = None,
         method: TransferMethod | str | None = None,
         transfer_config: TransferSettings | None = None,
         progress_callback: ProgressCallback | None = None,
@@ -129,6 +130,7 @@ class Storage(Protocol):
         by side; None leaves it to what has been faster. A part of an object always comes in one request.
 
         Raises :class:`~s3bids.errors.ObjectNotFoundError` if the object is missing, ValueError for a negative bound.
+        `if_match` is that of :meth:`stream`.
         """
         ...
 

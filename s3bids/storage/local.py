@@ -6,14 +6,9 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import (
-    BucketNotFoundError,
-    KeyClashError,
-    KeyRefusedError,
-    ObjectNotFoundError,
-)
+from ..errors import BucketNotFoundError, KeyClashError, KeyRefusedError, ObjectNotFoundError
 from . import audit
 from .base import (
     CHUNK_BYTES,
@@ -193,21 +188,29 @@ class LocalStorage:
         start: int = 0,
         end: int | None = None,
         *,
+        if_match: str | None = None,
         method: TransferMethod | str | None = None,
         transfer_config: TransferSettings | None = None,
         progress_callback: ProgressCallback | None = None,
     ) -> bytes:
-        """Read bytes of an object; see :meth:`Storage.read`."""
-        check_range(start, end)
+        """Read bytes of an object; see :meth:`Storage.read`. There are no ETags, so `if_match` is not looked at."""
         check_settings(method, transfer_config)
+        data, _ = self.read_range(key, start, end, if_match=if_match)
+        tell_all(progress_callback, len(data))
+        return data
+
+    def read_range(
+        self, key: str, start: int, end: int | None, *, if_match: str | None = None
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a range, and say what object it is of; see :class:`~s3bids.storage.capabilities.RangeReader`."""
+        del if_match
+        check_range(start, end)
         key = self._own(key)
         path = self._existing(key, "read")
         with translating("read", self.location, key), path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            found = info(key, os.fstat(file.fileno()))
             file.seek(start)
-            data = file.read(span_bytes(size, start, end))
-        tell_all(progress_callback, len(data))
-        return data
+            return file.read(span_bytes(found.size, start, end)), found
 
     def stream(
         self,
@@ -256,12 +259,19 @@ class LocalStorage:
         return key
 
     def _write(self, key: str, source: Source, progress: Progress) -> str:
-        with self._writing(key) as path, atomic_file(path) as file:
+        with self.writing(key) as file:
             for piece in source.pieces(CHUNK_BYTES):
                 file.write(piece)
                 progress.add(len(piece))
-        audit.tell("write", self.bucket, key)
         return key
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Open an object for writing; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
+        path = self._writable(key)
+        with translating("write", self.location, key), atomic_file(path) as file:
+            yield file
+        audit.tell("write", self.bucket, key)
 
     def upload(
         self,
@@ -374,13 +384,12 @@ class LocalStorage:
         home = os.path.realpath(self._home)
         return os.path.realpath(path).startswith(home + os.sep)
 
-    @contextmanager
-    def _writing(self, key: str) -> Iterator[Path]:
+    def _writable(self, key: str) -> Path:
+        """Give the file that an object is written to."""
         path = self.path(key)
         self._require_bucket("write", key)
         if not self._leads_inside(path):
             raise KeyRefusedError(f"cannot write the key {key!r}: a link leads it out of the directory {self._home}")
         if path.is_dir():
             raise KeyClashError(f"cannot write {self.location}/{key}: other keys have it as their directory already")
-        with translating("write", self.location, key):
-            yield path
+        return path

@@ -49,6 +49,9 @@ def translating(operation: str, location: str, key: str) -> Iterator[None]:
     except IsADirectoryError:
         raise
     except OSError as error:
+        # Without a number it is not the operating system's: whoever writes an object may have lost what he writes.
+        if error.errno is None:
+            raise
         raise translate(error, f"cannot {operation} {location}/{key}") from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import ConfigError
 
@@ -248,6 +248,23 @@ def environment_region() -> str | None:
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
 
 
+def environment_text(name: str) -> str | None:
+    """Give a variable that a user named; None if it is not set."""
+    return os.environ.get(name)
+
+
+def without_password(url: str | None) -> str | None:
+    """Take name and password off an address.
+
+    >>> without_password("http://me:secret@host:9000/")
+    'http://host:9000/'
+    """
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _environment_s3(bucket: str, endpoint_url: str | None) -> S3Params:
     """Join a bucket and an endpoint with the credentials and the region of the environment."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -297,6 +314,7 @@ __all__ = [
     "S3Params",
     "environment_endpoint",
     "environment_region",
+    "environment_text",
     "get_default_params",
     "is_local_emulation",
     "local_params",
@@ -304,4 +322,5 @@ __all__ = [
     "s3_params",
     "study_params",
     "url_params",
+    "without_password",
 ]

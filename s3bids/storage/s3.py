@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import ObjectNotFoundError
 from .base import (
@@ -28,10 +28,11 @@ from .base import (
     require_key,
 )
 from .params import S3Params
-from .s3_answers import first_page, info, is_odd, raw_info, without_markers
+from .s3_answers import answered_info, first_page, info, is_odd, raw_info, without_markers
 from .s3_asking import Asking
 from .s3_buckets import create, delete_all, delete_one
 from .s3_clients import S3Clients
+from .s3_parts import stream_part
 from .s3_transfers import S3Transfers
 from .session import ClientOptions, make_client
 from .sources import Data, source_of
@@ -209,10 +210,7 @@ class S3Storage:
         self._refuse_marker("look at", key)
         if self._asking.by_boto3(key):
             with self._asking.translating("look at", key):
-                found = self.client.head_object(Bucket=self.bucket, Key=key)
-            return ObjectInfo(
-                key, found["ContentLength"], plain_etag(found.get("ETag")), found["LastModified"].astimezone(UTC)
-            )
+                return answered_info(key, self.client.head_object(Bucket=self.bucket, Key=key))
         import obstore
 
         with self._asking.translating("look at", key):
@@ -228,6 +226,7 @@ class S3Storage:
         start: int = 0,
         end: int | None = None,
         *,
+        if_match: str | None = None,
         method: TransferMethod | str | None = None,
         transfer_config: TransferSettings | None = None,
         progress_callback: ProgressCallback | None = None,
@@ -238,14 +237,20 @@ class S3Storage:
         chosen, limits = method_of(method), limits_of(transfer_config)
         self._refuse_marker("read", key)
         if start == 0 and end is None:
-            return self._transfers.read(key, chosen, limits, progress_callback)
-        if end is not None and end <= start:
-            self.head(key)
-            data = b""
-        else:
-            data = self._asking.part(key, start, end)
+            return self._transfers.read(key, chosen, limits, progress_callback, if_match)
+        data, _ = self.read_range(key, start, end, if_match=if_match)
         tell_all(progress_callback, len(data))
         return data
+
+    def read_range(
+        self, key: str, start: int, end: int | None, *, if_match: str | None = None
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a range, and say what object it is of; see :class:`~s3bids.storage.capabilities.RangeReader`."""
+        require_key(key)
+        check_range(start, end)
+        self._refuse_marker("read", key)
+        found = None if end is not None and end <= start else self._asking.part(key, start, end, if_match)
+        return (b"", self.head(key)) if found is None else found
 
     def stream(
         self,
@@ -285,6 +290,30 @@ class S3Storage:
         return self._transfers.write(
             check_writable_key(key), source_of(data), method_of(method), limits_of(transfer_config), progress_callback
         )
+
+    def versions(self, prefix: str) -> dict[str, tuple[str, str | None]]:
+        """Give the present versions below a prefix; see :meth:`Versioned.versions`. 1,000 versions a request."""
+        found: dict[str, tuple[str, str | None]] = {}
+        start = directory_prefix(prefix)
+        with self._asking.translating("list the versions of", start):
+            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=start):
+                for entry in page.get("Versions", ()):
+                    if entry["IsLatest"] and entry.get("VersionId", "null") != "null":
+                        found[entry["Key"]] = entry["VersionId"], plain_etag(entry.get("ETag"))
+        return found
+
+    def stream_version(
+        self, key: str, version: str, start: int = 0, *, end: int | None = None, chunk_size: int
+    ) -> Iterator[Piece]:
+        """Yield the bytes of one version; see :meth:`Versioned.stream_version`. One request, sent once."""
+        with self._asking.translating("read", key):
+            yield from stream_part(self._clients, self.bucket, key, start, end, None, chunk_size, version=version)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Open an object for writing, in parts; see :class:`~s3bids.storage.capabilities.ObjectWriter`."""
+        with self._transfers.writing(check_writable_key(key)) as file:
+            yield file
 
     def upload(
         self,

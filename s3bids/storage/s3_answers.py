@@ -41,8 +41,16 @@ def info(meta: ObjectMeta) -> ObjectInfo:
 
 
 def raw_info(entry: dict[str, Any]) -> ObjectInfo:
-    """Give what boto3 says of an object."""
+    """Give what boto3 says of an object in a listing."""
     return ObjectInfo(entry["Key"], entry["Size"], plain_etag(entry.get("ETag")), entry["LastModified"].astimezone(UTC))
+
+
+def answered_info(key: str, answer: dict[str, Any]) -> ObjectInfo:
+    """Give what boto3 says of the one object that a HEAD or a GET, of a part or the whole, has answered with."""
+    part = answer.get("ContentRange")
+    size = answer["ContentLength"] if part is None else int(part.rpartition("/")[2])
+    moment = answer.get("LastModified")
+    return ObjectInfo(key, size, plain_etag(answer.get("ETag")), moment.astimezone(UTC) if moment else None)
 
 
 def cut(piece: memoryview, size: int) -> Iterator[memoryview]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .session import make_client, make_store
 
@@ -22,6 +22,20 @@ T = TypeVar("T")
 PATIENT_RETRIES = 4
 
 
+class _Runtime:
+    """obstore's threads, which a process has once: a forked child has none of them, and what waits for them hangs."""
+
+    #: The process that they were begun in.
+    pid: int | None = None
+    #: Clients that a child got from its parent. To close them would reach into the parent's connections.
+    left_alone: ClassVar[list[object]] = []
+
+
+def obstore_is_lost() -> bool:
+    """Say whether this is a forked child of a process that has used obstore: then only boto3 serves."""
+    return _Runtime.pid not in (None, os.getpid())
+
+
 class S3Clients:
     """Hold the boto3 client and the obstore clients of one bucket. Serves many threads."""
 
@@ -35,8 +49,8 @@ class S3Clients:
         self._boto3: Any = self._given_client
         self._stores: dict[int, S3Store] = {}
         self._region: str | None = None
-        #: The server marks a part of an object in a way that obstore does not accept.
-        self.ranges_need_boto3 = False
+        #: Whether the server marks a part of an object in a way that obstore does not accept; None: not seen yet.
+        self.ranges_need_boto3: bool | None = None if self._params.endpoint_url else False
         self._pid = os.getpid()
 
     def close(self) -> None:
@@ -68,12 +82,14 @@ class S3Clients:
             return store
         with self._lock:
             if retries not in self._stores:
+                _Runtime.pid = os.getpid()
                 self._stores[retries] = make_store(self._params, retries=retries, region=self._region)
             return self._stores[retries]
 
     def _renew_after_fork(self) -> None:
         # Neither sockets nor obstore's threads survive a fork.
         if self._pid != os.getpid():
+            _Runtime.left_alone += [self._stores, self._boto3]
             self._reset()
 
     def ask(self, request: Callable[[S3Store], T], *, retries: int = PATIENT_RETRIES) -> T:
@@ -100,7 +116,12 @@ class S3Clients:
             options["if_match"] = f'"{if_match}"'
         if end is not None:
             options["range"] = (start, end)
-        return self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+        elif start:
+            options["range"] = {"offset": start}
+        answer = self.ask(lambda store: obstore.get(store, key, options=options), retries=retries)
+        if "range" in options:
+            self.ranges_need_boto3 = False
+        return answer
 
     def _learn_region(self, asked_in: str | None) -> bool:
         """Ask in which region the bucket is, and turn to it. False if it is the one that was asked already.

@@ -84,17 +84,18 @@ def fetch(
     method: TransferMethod,
     limits: Limits,
     callback: ProgressCallback | None,
+    if_match: str | None = None,
 ) -> tuple[int, Progress]:
     """Bring one object to a sink; give its size, and the progress, whose end the caller tells when all is stored.
 
     Raises
     ------
     ObjectChangedError
-        If the object becomes another one meanwhile.
+        If the object is not the one of `if_match` (an ETag without quotes), or becomes another one meanwhile.
     StorageConnectionError
         If the bytes break off too often.
     """
-    first = asking.whole(key, limits.io_chunksize)
+    first = asking.whole(key, limits.io_chunksize, if_match)
     sink.begin(first.size)
     progress = Progress(callback, first.size)
     part = _Part(asking, key, sink, first, limits, progress)

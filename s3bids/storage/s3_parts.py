@@ -8,43 +8,60 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RangeNotServedError
 from .base import plain_etag
+from .s3_answers import answered_info
 from .s3_errors import is_outside
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from .base import ObjectInfo
     from .s3_clients import S3Clients
 
 
-def read_part(client: Any, bucket: str, key: str, start: int, end: int | None) -> bytes:
-    """Read ``[start:end]`` of an object, also from a server that sends it whole."""
-    answer = _ask(client, bucket, key, start, end, None)
+def read_part(
+    clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None
+) -> tuple[bytes, ObjectInfo] | None:
+    """Read ``[start:end]`` of an object, also from a server that sends it whole, and say what object that is.
+
+    Returns
+    -------
+    tuple of bytes and ObjectInfo, or None
+        None if the object ends before `start`.
+    """
+    answer = _ask(clients, bucket, key, start, end, if_match)
     if answer is None:
-        return b""
+        return None
     with closing(answer["Body"]) as body:
-        data: bytes = body.read()
-    return data if _is_part(answer) else data[start:end]
+        # What lies behind the range in a whole object is not waited for.
+        data: bytes = body.read() if _is_part(answer) else body.read(end)[start:]
+    return data, answered_info(key, answer)
 
 
 def stream_part(
-    clients: S3Clients, bucket: str, key: str, start: int, end: int | None, if_match: str | None, chunk_size: int
+    clients: S3Clients,
+    bucket: str,
+    key: str,
+    start: int,
+    end: int | None,
+    if_match: str | None,
+    chunk_size: int,
+    *,
+    version: str | None = None,
 ) -> Generator[bytes, None, None]:
     """Yield ``[start:end]`` of an object; from a server that sends it whole, only where no end is given."""
-    answer = _ask(clients.boto3, bucket, key, start, end, if_match)
+    answer = _ask(clients, bucket, key, start, end, if_match, version)
     if answer is None:
         return
     is_part = _is_part(answer)
-    # Some servers send a part with the status of the whole, which obstore refuses each time.
-    clients.ranges_need_boto3 |= is_part and answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK
     if end is not None and not is_part and not _is_whole_within(answer, start, end, if_match):
         answer["Body"].close()
         raise RangeNotServedError(f"cannot read a part of s3://{bucket}/{key}: the server sends it whole")
     yield from pieces_of(answer, chunk_size, skip=0 if is_part else start)
 
 
-def ask_whole(client: Any, bucket: str, key: str, if_match: str | None) -> dict[str, Any]:
+def ask_whole(clients: S3Clients, bucket: str, key: str, if_match: str | None) -> dict[str, Any]:
     """Ask for an object; the bytes are in ``Body``."""
-    answer: dict[str, Any] = _ask(client, bucket, key, 0, None, if_match)
+    answer: dict[str, Any] = _ask(clients, bucket, key, 0, None, if_match)
     return answer
 
 
@@ -59,17 +76,32 @@ def pieces_of(answer: dict[str, Any], chunk_size: int, *, skip: int = 0) -> Gene
             skip = 0
 
 
-def _ask(client: Any, bucket: str, key: str, start: int, end: int | None, if_match: str | None) -> Any:
+def _ask(
+    clients: S3Clients,
+    bucket: str,
+    key: str,
+    start: int,
+    end: int | None,
+    if_match: str | None,
+    version: str | None = None,
+) -> Any:
     """Ask for a part of an object; None if the object ends before it."""
     options = {"IfMatch": f'"{if_match}"'} if if_match else {}
+    if version:
+        options["VersionId"] = version
     if start or end is not None:
         options["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+    client = clients.boto3
     try:
-        return client.get_object(Bucket=bucket, Key=key, **options)
+        answer = client.get_object(Bucket=bucket, Key=key, **options)
     except client.exceptions.ClientError as error:
         if is_outside(error):
             return None
         raise
+    if _is_part(answer):
+        # Some servers send a part with the status of the whole, which obstore refuses each time.
+        clients.ranges_need_boto3 = answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK
+    return answer
 
 
 def _is_part(answer: dict[str, Any]) -> bool:

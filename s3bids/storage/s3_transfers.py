@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import audit
 from .chooser import TransferChooser, TransferKind, TransferMethod
@@ -11,12 +12,13 @@ from .files import Together, atomic_file, upload_with
 from .s3_downloads import FileSink, MemorySink, fetch
 from .s3_uploads import Target
 from .s3_uploads import upload as upload_source
+from .s3_writing import uploading
 from .sources import FileSource
 from .transfers import Progress
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from .s3_asking import Asking
@@ -46,12 +48,13 @@ class S3Transfers:
         method: TransferMethod | None,
         limits: Limits,
         callback: ProgressCallback | None,
+        if_match: str | None = None,
     ) -> bytes:
-        """Read a whole object."""
+        """Read a whole object; with `if_match` only the one of this ETag."""
         sink = MemorySink()
         chosen = method or self.chooser.choose(TransferKind.DOWNLOAD)
         started = time.perf_counter()
-        size, progress = fetch(self._asking, key, sink, chosen, limits, callback)
+        size, progress = fetch(self._asking, key, sink, chosen, limits, callback, if_match)
         self._record(TransferKind.DOWNLOAD, chosen, size, started, limits)
         progress.end()
         return sink.data()
@@ -86,6 +89,13 @@ class S3Transfers:
         progress.end()
         return key
 
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Open an object for writing, in parts."""
+        with uploading(self._target(key), self._asking.translating("write", key)) as file:
+            yield file
+        audit.tell("write", self._bucket, key)
+
     def upload(
         self,
         path: str | os.PathLike[str],
@@ -107,9 +117,12 @@ class S3Transfers:
     def _upload(self, key: str, source: Source, method: TransferMethod, limits: Limits, progress: Progress) -> None:
         started = time.perf_counter()
         with self._asking.translating("write", key):
-            size = upload_source(Target(self._clients.boto3, self._bucket, key), source, method, limits, progress)
+            size = upload_source(self._target(key), source, method, limits, progress)
         self._record(TransferKind.UPLOAD, method, size, started, limits)
         audit.tell("write", self._bucket, key)
+
+    def _target(self, key: str) -> Target:
+        return Target(self._clients.boto3, self._bucket, key)
 
     def _record(self, kind: TransferKind, method: TransferMethod, size: int, started: float, limits: Limits) -> None:
         # A small object travels in one request by either method, and says nothing about them.

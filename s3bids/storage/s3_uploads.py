@@ -43,42 +43,63 @@ def _upload_whole(target: Target, source: Source, limits: Limits, progress: Prog
     window = source.window()
     size = len(window)
     Throttle(limits.max_bandwidth).take(size)
-    target.client.put_object(Bucket=target.bucket, Key=target.key, Body=window if size else b"")
+    put_whole(target, window if size else b"")
     progress.add(size)
     return size
 
 
+def put_whole(target: Target, body: Window | bytes) -> None:
+    """Write an object in one request."""
+    target.client.put_object(Bucket=target.bucket, Key=target.key, Body=body)
+
+
 def _upload_parts(target: Target, source: Source, limits: Limits, progress: Progress) -> int:
-    client = target.client
-    place = {"Bucket": target.bucket, "Key": target.key}
-    place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+    parts = Parts(target)
     throttle = Throttle(limits.max_bandwidth)
     sizes: dict[int, int] = {}
 
     def send(item: tuple[int, Window]) -> dict[str, Any]:
         number, window = item
         throttle.take(len(window))
-        answer = client.upload_part(**place, PartNumber=number, Body=window)
+        sent = parts.send(number, window)
         progress.add(len(window))
         sizes[number] = len(window)
-        return {"PartNumber": number} | {name: answer[name] for name in _PART_FIELDS if name in answer}
+        return sent
 
     numbered = enumerate(source.windows(part_bytes(source.size, limits)), 1)
     try:
         # A part that arrives after the abort would stay, and be paid for: so what has begun is waited for.
-        parts = in_threads(send, numbered, workers=limits.workers, finish=True)
-        client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+        parts.complete(in_threads(send, numbered, workers=limits.workers, finish=True))
     except BaseException:
-        _abort(client, place)
+        parts.abort()
         raise
     return sum(sizes.values())
 
 
-def _abort(client: Any, place: dict[str, str]) -> None:
-    try:
-        client.abort_multipart_upload(**place)
-    except Exception:  # the error that led here is what the caller must see
-        logger.warning("the parts of a failed upload to %(Bucket)s/%(Key)s may remain there", place, exc_info=True)
+class Parts:
+    """A multipart upload, which begins here. Serves many threads."""
+
+    def __init__(self, target: Target) -> None:
+        self._client = target.client
+        self._place = {"Bucket": target.bucket, "Key": target.key}
+        self._place["UploadId"] = self._client.create_multipart_upload(**self._place)["UploadId"]
+
+    def send(self, number: int, body: Window | bytes) -> dict[str, Any]:
+        """Upload one part, counted from 1; give what :meth:`complete` needs of it."""
+        answer = self._client.upload_part(**self._place, PartNumber=number, Body=body)
+        return {"PartNumber": number} | {name: answer[name] for name in _PART_FIELDS if name in answer}
+
+    def complete(self, parts: list[dict[str, Any]]) -> None:
+        """Make the object of its parts, in their order."""
+        self._client.complete_multipart_upload(**self._place, MultipartUpload={"Parts": parts})
+
+    def abort(self) -> None:
+        """Take back the parts: they would be kept, and paid for, until somebody does."""
+        try:
+            self._client.abort_multipart_upload(**self._place)
+        except Exception:  # the error that led here is what the caller must see
+            text = "the parts of a failed upload to %(Bucket)s/%(Key)s may remain there"
+            logger.warning(text, self._place, exc_info=True)
 
 
 def part_bytes(size: int | None, limits: Limits) -> int:
@@ -87,4 +108,4 @@ def part_bytes(size: int | None, limits: Limits) -> int:
     return max(limits.multipart_chunksize, LEAST_PART_BYTES, least)
 
 
-__all__ = ["Target", "part_bytes", "upload"]
+__all__ = ["Parts", "Target", "part_bytes", "put_whole", "upload"]

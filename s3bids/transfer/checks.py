@@ -106,7 +106,9 @@ class ByteCheck:
         transfer = self._transfer
         match = parts.finish()
         if match.check is Check.SIZE and match.untried and path is not None:
-            match = matching_hash(path, transfer.etag, transfer.size, untried=match.untried, check_stop=check_stop)
+            match = matching_hash(
+                path, transfer.etag, transfer.size, untried=match.untried, check_stop=check_stop, may_be_longer=True
+            )
         return Digests(match.check.value, None, sha256)
 
 

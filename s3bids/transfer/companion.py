@@ -39,9 +39,12 @@ BATCH = 64
 #: How long a companion that is not needed any more may take to end, in seconds.
 _PATIENCE_S = 2.0
 
-#: What the other process runs. It finds modules where this one does, and never in the working directory (``-P``).
+#: What the other process runs. It finds modules where this one does, and never in the working directory (``-P``). An
+#: interrupt is meant for this process, which then closes the pipe.
 _PROGRAM = """
-import sys, pickle
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
 from s3bids.transfer.companion_program import main
 main()
@@ -99,6 +102,9 @@ class Companion:
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Why it could not begin, such as a storage of a class it cannot import, concerns nobody: the files are
+            # fetched here then. What it logs is in its answers.
+            stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._to, self._from = cast("tuple[BinaryIO, BinaryIO]", (self._process.stdin, self._process.stdout))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import sys
 from collections import deque
 from typing import TYPE_CHECKING
@@ -44,8 +43,6 @@ class _Messages(logging.Handler):
 
 def main() -> None:
     """Carry out what comes until there is no more, or nobody to answer to."""
-    # An interrupt is meant for the other process, which then closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Whatever a library prints must not come between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

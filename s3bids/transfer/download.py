@@ -9,19 +9,23 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import DestinationError
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
 from .engine import writer_name
-from .manifest import ManifestWriter, read_records
+from .failed_table import write_failed
+from .manifest import ManifestWriter, read_notes, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
 from .parallel import run
-from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash, refusals
+from .plan import FETCHING, Action, Plan, Wanted, joined, make_plan, needs_hash
 from .pool import Part
 from .progress import Ended, Event, Planned, Started, silent
+from .refusals import refusals
 from .report import DownloadReport, Failure, Status
 from .retry import Retry
+from .space import SpaceCheck
 from .verify import Verify, etag_md5
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: The event of a run.
+RUN = "run"
 #: Conflicts that one warning names; the report has them all.
 _NAMED = 3
 
@@ -54,6 +60,15 @@ class Options:
     now: Callable[[], float] = time.time
     #: Bytes of one request for a part of a large object.
     piece_bytes: int = PIECE_BYTES
+    #: Only the objects that were planned will do: one that has changed since has failed.
+    is_frozen: bool = False
+    #: Compare what is planned with what is free before the first request, and keep so many bytes free.
+    checks_space: bool = True
+    reserve: int = 0
+    #: The directory may hold another study.
+    allow_other_study: bool = False
+    #: What the manifest is to say of the run: tool, study, what was chosen.
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def plan_download(
@@ -99,6 +114,7 @@ def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Pat
     """
     started = time.perf_counter()
     check_directory(directory, make=not options.dry_run)
+    _require_same_study(directory, options)
     parts = iter([wanted] if isinstance(wanted, Wanted) else wanted)
     records = read_records(directory)
     if options.dry_run:
@@ -109,8 +125,23 @@ def download(storage: Storage, wanted: Wanted | Iterable[Wanted], directory: Pat
     for result in run.results(parts):
         tally.add(result)
     report = _report(joined(run.plans), tally, time.perf_counter() - started)
+    write_failed(directory, has_failed=report.failed > 0)
     _warn_of_conflicts(report, directory)
     return report
+
+
+def _require_same_study(directory: Path, options: Options) -> None:
+    """Refuse a directory that another study was brought to, which would become a mixture of both."""
+    source = options.about.get("source")
+    if source is None or options.allow_other_study:
+        return
+    others = [note["source"] for note in read_notes(directory, RUN) if isinstance(note.get("source"), str)]
+    other = next((each for each in others if each != source), None)
+    if other is not None and source not in others:
+        raise DestinationError(
+            f"cannot download {source} to {directory}: it holds another study, {other}; "
+            "name another directory, or allow it (--into-other, allow_other_study=True)"
+        )
 
 
 class _Run:
@@ -122,6 +153,7 @@ class _Run:
         self.plans: list[Plan] = []
         self._storage, self._directory, self._options, self._records = storage, directory, options, records
         self._is_whole = is_whole
+        self._is_noted = False
         stamp = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now()))
         self._name = f"{stamp}-{os.urandom(3).hex()}"
 
@@ -135,6 +167,7 @@ class _Run:
             run=self._name,
             now=options.now,
             piece_bytes=options.piece_bytes,
+            is_frozen=options.is_frozen,
         )
         planned = self._planned(parts)
         first = next(planned, Part((), Planned(0, 0)))
@@ -146,16 +179,28 @@ class _Run:
             options.emit(Ended())
 
     def _planned(self, parts: Iterator[Wanted]) -> Iterator[Part]:
-        with ManifestWriter(self._directory, writer_name(self._name), now=self._options.now) as manifest:
+        options = self._options
+        with ManifestWriter(self._directory, writer_name(self._name), now=options.now) as manifest:
+            space = SpaceCheck(self._directory, options.reserve) if options.checks_space else None
             for wanted in parts:
                 plan, found = plan_download(
                     self._storage, wanted, self._directory, self._options, records=self._records
                 )
+                self._note_run(manifest, plan)
                 _record_without_transfer(manifest, self._storage.location, plan, found)
                 manifest.flush()
                 remove_abandoned([*found.abandoned, *_superseded(plan, found)])
                 self.plans.append(plan)
+                if space is not None:
+                    space.take(plan, plan.count(Action.FETCH))
                 yield Part(plan.rows(*FETCHING), Planned(plan.count(*FETCHING), plan.bytes_to_fetch))
+
+    def _note_run(self, manifest: ManifestWriter, plan: Plan) -> None:
+        """Say of the run what it is, once, before its first record; one that changes nothing leaves nothing."""
+        about = self._options.about
+        if about and not self._is_noted and (plan.adopted or plan.count(*FETCHING, Action.REFUSE)):
+            self._is_noted = True
+            manifest.note(RUN, about)
 
 
 def _superseded(plan: Plan, found: Destination) -> list[str]:

@@ -12,6 +12,7 @@ sizes, and an object that is encrypted with a key of KMS or of the customer has 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -197,6 +198,7 @@ def matching_hash(
     *,
     untried: Sequence[int] | None = None,
     check_stop: Callable[[], None] | None = None,
+    may_be_longer: bool = False,
 ) -> EtagMatch:
     """Compare a file with an object's ETag.
 
@@ -215,6 +217,8 @@ def matching_hash(
         Part sizes to try, where an :class:`EtagCheck` has tried the first. Default: all of :func:`part_sizes`.
     check_stop
         Called for each MiB; what it raises ends the reading.
+    may_be_longer
+        Look at the first `size` bytes only: an unfinished file has its marks behind them.
 
     Raises
     ------
@@ -223,9 +227,10 @@ def matching_hash(
     OSError
         If it cannot be read.
     """
+    limit = size if may_be_longer else None
     if untried is None:
         check = EtagCheck(etag, size)
-        for block in _blocks(path, check_stop):
+        for block in _blocks(path, check_stop, limit):
             check.update(block)
         match = check.finish()
         if match.check is not Check.SIZE or not match.untried:
@@ -235,7 +240,7 @@ def matching_hash(
         return EtagMatch(Check.SIZE)
     hashes = PartHashes(untried)
     seen = 0
-    for block in _blocks(path, check_stop):
+    for block in _blocks(path, check_stop, limit):
         hashes.update(block)
         seen += len(block)
     _check_size(seen, size, str(path))
@@ -275,11 +280,15 @@ def _best(etags: dict[int, str], expected: str, untried: tuple[int, ...]) -> Eta
     return EtagMatch(Check.SIZE, untried=untried)
 
 
-def _blocks(path: str | os.PathLike[str], check_stop: Callable[[], None] | None) -> Iterator[memoryview]:
-    """Yield a file's bytes; each block is good until the next one is asked for."""
+def _blocks(
+    path: str | os.PathLike[str], check_stop: Callable[[], None] | None, limit: int | None = None
+) -> Iterator[memoryview]:
+    """Yield a file's bytes, or the first of them; each block is good until the next one is asked for."""
     block = memoryview(bytearray(_BLOCK_BYTES))
+    left = math.inf if limit is None else limit
     with Path(path).open("rb", buffering=0) as file:
-        while length := file.readinto(block):
+        while length := file.readinto(block if left >= len(block) else block[: int(left)]):
+            left -= length
             if check_stop is not None:
                 check_stop()
             yield block[:length]

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ObjectChangedError, VerificationError
+from ..errors import ObjectChangedError, ObjectNotFoundError, VerificationError
 from .checks import ByteCheck
 from .outcome import (
     STREAM_BYTES,
@@ -15,10 +15,13 @@ from .outcome import (
     Interrupted,
     Outcome,
     Settings,
+    check_frozen,
     check_size,
     conflicting,
     failed,
     is_refusal,
+    open_stream,
+    outdated,
     record_of,
     renewed,
 )
@@ -112,6 +115,8 @@ def fetch(
             refusals += is_refusal(error)
             if isinstance(error, VerificationError):
                 health.good()
+            if settings.is_frozen and isinstance(error, ObjectChangedError | ObjectNotFoundError):
+                return _ended_badly(transfer, outdated(error, transfer), attempt, refusals)
             if isinstance(error, ObjectChangedError) and transfer is planned:
                 try:
                     transfer = renewed(storage, planned)
@@ -152,6 +157,8 @@ def _fetch_once(
     storage: Storage, transfer: Transfer, settings: Settings, counted: Counter, check_stop: Callable[[], None]
 ) -> Record | _Bytes:
     target = f"{settings.directory}/{transfer.target}"
+    if settings.is_frozen:
+        check_frozen(storage, transfer)
     pieces = _counted(_pieces(storage, transfer, target), counted, check_stop)
     if transfer.action is Action.COMPARE:
         # The time belongs to the bytes that are compared: whoever changes the file from here on makes it their own.
@@ -240,7 +247,7 @@ def _pieces(storage: Storage, transfer: Transfer, target: str) -> Iterable[Piece
     """Give the object's bytes; for a file that may be a part of them, stop as soon as it is not."""
     if transfer.size == 0:
         return ()
-    pieces = storage.stream(transfer.key, if_match=transfer.etag, chunk_size=STREAM_BYTES)
+    pieces = open_stream(storage, transfer)
     if transfer.action not in (Action.COMPLETE, Action.COMPARE):
         return pieces
     return _compared(pieces, transfer, target)

@@ -12,19 +12,20 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import ObjectChangedError, RangeNotServedError, VerificationError
+from ..errors import ObjectChangedError, ObjectNotFoundError, RangeNotServedError, VerificationError
 from ..storage.files import free_part_name
 from .checks import ByteCheck
 from .etags import etag_md5
 from .fetch import fetch
 from .outcome import (
-    STREAM_BYTES,
     Interrupted,
     Outcome,
     Settings,
     conflicting,
     failed,
     is_refusal,
+    open_stream,
+    outdated,
     record_of,
     renewed,
 )
@@ -237,9 +238,7 @@ class LargeFile:
     def _receive(self, index: int, end: int) -> None:
         """Receive the rest of a piece with one request."""
         transfer = self._transfer
-        for piece in self._storage.stream(
-            transfer.key, self._positions[index], transfer.etag, end=end, chunk_size=STREAM_BYTES
-        ):
+        for piece in open_stream(self._storage, transfer, self._positions[index], end):
             self._check_stop()
             self._health.good()
             if self._positions[index] + len(piece) > end:
@@ -319,6 +318,8 @@ class LargeFile:
     def _another_way(self, error: Exception) -> Next:
         """Begin anew where that may help; otherwise the file has failed."""
         try:
+            if self._settings.is_frozen and isinstance(error, ObjectChangedError | ObjectNotFoundError):
+                return self._ended_badly(outdated(error, self._planned))
             if isinstance(error, ObjectChangedError) and self._transfer is self._planned:
                 self._transfer = renewed(self._storage, self._planned)
                 return self._begin_anew()

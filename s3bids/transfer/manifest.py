@@ -55,6 +55,8 @@ class Record(NamedTuple):
     sha256: str | None = None
     #: When this was written, in seconds since 1970.
     time: float = 0.0
+    #: The version of the object, where it is known.
+    version: str | None = None
 
 
 #: Field of a line -> the types that JSON may give for it.
@@ -70,6 +72,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "md5": (str, type(None)),
     "sha256": (str, type(None)),
     "time": (float, int),
+    "version": (str, type(None)),
 }
 
 
@@ -223,6 +226,7 @@ class Manifest:
 def read_manifest(directory: Path) -> Manifest:
     """Read what is known of a directory, in one pass over its manifests; nothing where there are none."""
     found = Manifest({}, {}, set(), {})
+    pruned: dict[str, float] = {}
     for entry in _entries(directory):
         kind = entry.get("event")
         if kind == "file":
@@ -233,6 +237,12 @@ def read_manifest(directory: Path) -> Manifest:
             _take_trimmed(found, entry)
         elif kind == "made" and isinstance(entry.get("target"), str):
             found.made.add(entry["target"])
+        elif kind == "pruned" and isinstance(entry.get("target"), str) and isinstance(entry.get("time"), int | float):
+            pruned[entry["target"]] = max(entry["time"], pruned.get(entry["target"], entry["time"]))
+    for target, moment in pruned.items():
+        # We deleted it, so it is not missing; unless it came again.
+        if target in found.records and found.records[target].time <= moment:
+            del found.records[target]
     return found
 
 

@@ -8,17 +8,24 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import S3BIDSError, StorageUnavailableError, VerificationError
+from ..errors import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    S3BIDSError,
+    StorageUnavailableError,
+    VerificationError,
+)
+from ..storage.s3_versions import Versioned
 from .manifest import Record
 from .report import Result, Status
 from .retry import Retry
 from .verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ..storage.base import Storage
+    from ..storage.base import Piece, Storage
     from .checks import Digests
     from .plan import Transfer
 
@@ -44,6 +51,8 @@ class Settings:
     now: Callable[[], float] = time.time
     #: Objects larger than this and a half are fetched in pieces of this size, several at once.
     piece_bytes: int = PIECE_BYTES
+    #: Only the objects that were planned will do: one that has changed since has failed.
+    is_frozen: bool = False
     #: Other processes that may be begun for small files, where those are many.
     companions: int = 0
     #: Processes that share the processors.
@@ -103,6 +112,31 @@ def renewed(storage: Storage, transfer: Transfer) -> Transfer:
     found = storage.head(transfer.key)
     modified = found.last_modified.timestamp() if found.last_modified else math.nan
     return transfer._replace(size=found.size, etag=found.etag, modified=modified, partial=None)
+
+
+def open_stream(storage: Storage, transfer: Transfer, start: int = 0, end: int | None = None) -> Iterator[Piece]:
+    """Ask for the bytes of an object: of the version that is meant, else of the one with the ETag of the listing."""
+    if transfer.version is not None and isinstance(storage, Versioned):
+        return storage.stream_version(transfer.key, transfer.version, start, end=end, chunk_size=STREAM_BYTES)
+    return storage.stream(transfer.key, start, transfer.etag, end=end, chunk_size=STREAM_BYTES)
+
+
+def check_frozen(storage: Storage, transfer: Transfer) -> None:
+    """Compare an object with a frozen plan where no ETag does that with the request: on a local emulation."""
+    if transfer.etag is not None:
+        return
+    now = renewed(storage, transfer)
+    if (now.size, now.etag) != (transfer.size, None) or now.modified != transfer.modified == transfer.modified:
+        raise ObjectChangedError(f"cannot read {storage.location}/{transfer.key}: the object was written again")
+
+
+def outdated(error: Exception, transfer: Transfer) -> Exception:
+    """Say of an object that is not the one of a frozen plan what to do; other errors stay as they are."""
+    if isinstance(error, ObjectChangedError):
+        return ObjectChangedError(f"{transfer.key}: the plan is older than the object; make it anew")
+    if isinstance(error, ObjectNotFoundError):
+        return ObjectNotFoundError(f"{error}; the plan is older than the bucket: make it anew")
+    return error
 
 
 class Counter:
@@ -166,6 +200,7 @@ def record_of(location: str, transfer: Transfer, mtime_ns: int, digests: Digests
         None if transfer.modified != transfer.modified else transfer.modified,  # NaN: unknown
         mtime_ns,
         *digests,
+        version=transfer.version,
     )
 
 
@@ -176,10 +211,13 @@ __all__ = [
     "Interrupted",
     "Outcome",
     "Settings",
+    "check_frozen",
     "check_size",
     "conflicting",
     "failed",
     "is_refusal",
+    "open_stream",
+    "outdated",
     "record_of",
     "renewed",
 ]

@@ -5,7 +5,7 @@ The same :class:`Plan` is printed by a dry run and executed by the real one.
 
 from __future__ import annotations
 
-import re
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -13,8 +13,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..display import card, files_text, size_text
-from .destination import STATE_FOLDER
 from .partial import Version
+from .refusals import refusals
 from .verify import etag_md5
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Wanted:
     etags: Sequence[str | None]
     #: When each object was last written, in seconds since 1970; NaN if unknown.
     modified: Sequence[float]
+    #: Which version of each object is meant, where the bucket keeps versions; empty: the present ones.
+    versions: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -73,6 +75,17 @@ class Wanted:
     def version(self, location: str, index: int) -> Version:
         """Say which version of which object a row is."""
         return Version(location, self.keys[index], self.sizes[index], self.etags[index])
+
+    def take(self, indices: Sequence[int]) -> Wanted:
+        """Give some of the rows, in the order given."""
+        return Wanted(
+            [self.keys[index] for index in indices],
+            [self.targets[index] for index in indices],
+            array("q", (self.sizes[index] for index in indices)),
+            [self.etags[index] for index in indices],
+            array("d", (self.modified[index] for index in indices)),
+            [self.versions[index] for index in indices] if self.versions else (),
+        )
 
 
 class Transfer(NamedTuple):
@@ -87,6 +100,8 @@ class Transfer(NamedTuple):
     note: str
     #: An unfinished file of the same object, to go on with.
     partial: Partial | None = None
+    #: The version of the object, if not the present one is meant.
+    version: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +144,7 @@ class Plan:
             self.actions[index],
             self.notes.get(index, ""),
             self.partials.get(index),
+            wanted.versions[index] if wanted.versions else None,
         )
 
     def rows(self, *actions: Action) -> Iterator[Transfer]:
@@ -335,66 +351,3 @@ def _is_same_version(source: Source, record: Record) -> bool:
 
 def _is_checked(record: Record, source: Source, *, trust_size: bool) -> bool:
     return trust_size or record.check != "size" or etag_md5(source.etag) is None
-
-
-_DRIVE = re.compile(r"[A-Za-z]:")
-_LEAVES = "its name leads out of the directory ('..')"
-
-
-def refusals(targets: Sequence[str]) -> dict[int, str]:
-    """Find the targets that cannot be files below the directory: row -> why.
-
-    Refused are paths that leave the directory or that a file system would write in another way (``..``, ``.``, ``//``,
-    absolute ones, drives), our own folder, a target that comes twice, and a file whose name other targets need as a
-    directory.
-    """
-    folders = {target[: target.rfind("/") + 1] for target in targets}
-    problems = {folder: _folder_problem(folder) for folder in folders}
-    directories = {parent for folder in folders for parent in _parents(folder)}
-    seen: set[str] = set()
-    refused = {}
-    for index, target in enumerate(targets):
-        folder = target[: target.rfind("/") + 1]
-        problem = problems[folder] or _name_problem(target[len(folder) :], at_root=not folder)
-        if problem is None and target in directories:
-            problem = "other keys need this name as a directory"
-        if problem is None and target in seen:
-            problem = "another key has the same name"
-        if problem is not None:
-            refused[index] = problem
-        seen.add(target)
-    return refused
-
-
-def _parents(folder: str) -> Iterator[str]:
-    end = folder.rfind("/")
-    while end > 0:
-        yield folder[:end]
-        end = folder.rfind("/", 0, end)
-
-
-def _folder_problem(folder: str) -> str | None:
-    """Say why a path that ends in ``/``, or none, cannot be a folder of the directory."""
-    if not folder:
-        return None
-    parts = folder.split("/")[:-1]
-    if ".." in parts:
-        return _LEAVES
-    if not parts[0]:
-        return "its name is an absolute path"
-    return next((problem for part in parts if (problem := _name_problem(part, at_root=part is parts[0]))), None)
-
-
-def _name_problem(name: str, *, at_root: bool) -> str | None:
-    """Say why a component of a path cannot be the name of a file or folder."""
-    if name == "..":
-        return _LEAVES
-    if name in ("", "."):
-        return "its name has an empty or '.' component, which no file can have"
-    if "\0" in name:
-        return "its name holds a NUL character"
-    if at_root and _DRIVE.match(name):
-        return "its name begins with a drive"
-    if at_root and name.lower() == STATE_FOLDER:
-        return f"its name is in {STATE_FOLDER}/, where s3bids keeps its own records"
-    return None

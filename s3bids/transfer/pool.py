@@ -75,6 +75,8 @@ class Pool:
         self._ready: deque[Iterator[Transfer]] = deque()
         self._next: deque[Transfer] = deque()
         self._pieces: deque[_Piece] = deque()
+        #: Pieces under way; counted under the lock.
+        self._piecing = 0
         self._large: set[LargeFile] = set()
         self._is_planned = self._is_exhausted = False
         self._changed = threading.Condition(threading.RLock())
@@ -141,6 +143,8 @@ class Pool:
         wanted = self._wanted
         if self._pieces:
             wanted = max(wanted, min(self._gauge.pieces, len(self._pieces) + self._working))
+            if not (self._ready or self._next):
+                work = min(work, self._gauge.pieces - self._piecing)
         for _ in range(min(work, wanted - self._working)):
             self._working += 1
             self._begin_thread(self._work, f"s3bids-{len(self._threads)}")
@@ -244,7 +248,11 @@ class Pool:
     def _work(self) -> None:
         while (job := self._take()) is not None:
             if isinstance(job, _Piece):
-                self._go_on(job.file, job.file.fetch(job.number))
+                step = job.file.fetch(job.number)
+                with self._changed:
+                    self._piecing -= 1
+                    self._changed.notify()
+                self._go_on(job.file, step)
             elif is_large(job, self._settings):
                 self._begin_large(job)
             else:
@@ -294,7 +302,8 @@ class Pool:
         with self._changed:
             while not self._is_superfluous():
                 self._check_stop()
-                if self._pieces:
+                if self._has_piece():
+                    self._piecing += 1
                     return self._pieces.popleft()
                 transfer = self._next_transfer()
                 if transfer is not None:
@@ -330,8 +339,12 @@ class Pool:
             self._changed.notify_all()
             self._fill(len(transfers))
 
+    def _has_piece(self) -> bool:
+        """Say whether one more piece may be under way: each holds a megabyte or two."""
+        return bool(self._pieces) and self._piecing < self._gauge.pieces
+
     def _is_superfluous(self) -> bool:
-        if self._pieces:
+        if self._has_piece():
             # Also where nothing new is begun any more: a file without its last pieces would be lost.
             return False
         is_done = self._is_planned and not (self._ready or self._next)

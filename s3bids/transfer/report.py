@@ -86,6 +86,8 @@ class DownloadReport:
     trimmed_files: tuple[str, ...] = field(default=(), repr=False)
     #: Descriptions that were written because the study has none, as paths relative to the directory.
     written_files: tuple[str, ...] = field(default=(), repr=False)
+    #: In a dry run, the descriptions that would be written: path relative to the directory, and name of the derivative.
+    undescribed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         if self.dry_run and self.plan is not None:

@@ -95,7 +95,7 @@ def test_a_full_disk_below_an_error_of_ours_is_told_apart(run, url):
 def test_an_unexpected_error_is_written_to_the_log_with_its_traceback(run, url, work):
     patched = (
         "from s3bids import study\nfrom s3bids.cli import main\n"
-        "study.S3BIDSStudy.dataset_catalog = lambda self: 1 / 0\nmain()"
+        "study.S3BIDSStudy.dataset_catalog = lambda self, **_: 1 / 0\nmain()"
     )
     found = run("ls", url, "--files", "--log-file", "log", program=(sys.executable, "-c", patched))
     assert found.code == Exit.FAILED

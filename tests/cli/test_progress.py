@@ -82,3 +82,15 @@ def test_the_end_adds_no_line(show, lines, clock):
     clock.seconds += 100
     show(Ended())
     assert len(lines) == 1
+
+
+def test_ten_thousand_files_log_less_than_100_kilobytes(show, lines, clock):
+    show(Started(10_000, 10_000 * MIB))
+    for _ in range(10_000):
+        # Eight hours in all: slower than most links.
+        clock.seconds += 3
+        show(Received(MIB))
+        show(finished())
+    show(Ended())
+    assert 900 < len(lines) < 1_100
+    assert sum(len(line.encode()) + 1 for line in lines) < 100_000

@@ -361,6 +361,8 @@ class Chain:
         self.files = {}
         #: Whether the manifest can be written.
         self.keeps_records = True
+        #: Whether a disk that is too small is refused at once; without, it is written to until it is full.
+        self.checks_space = False
         self._note = note
         self._capture = None
 
@@ -467,7 +469,7 @@ sys.exit(run(sys.argv[2:]))
 """
 
 
-def ended(process, seconds=120.0):
+def ended(process, seconds=400.0):
     """Wait for the end of a process that was started: code, report or None, what it said."""
     with process:
         out, err = process.communicate(timeout=seconds)
@@ -539,7 +541,7 @@ def in_this_process(monkeypatch, no_backoff):
 
     def prepare(chain, capture):
         chain._capture = capture
-        options = partial(Options, retry=chain.retry, piece_bytes=chain.PIECE)
+        options = partial(Options, retry=chain.retry, piece_bytes=chain.PIECE, checks_space=chain.checks_space)
         monkeypatch.setattr("s3bids.downloading.Options", options)
         return chain
 

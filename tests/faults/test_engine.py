@@ -248,7 +248,7 @@ def test_a_failure_is_on_record(make_storage, run):
     storage = one(make_storage)
     storage.fails("ds/x", AccessDeniedError("denied"))
     run.download(storage)
-    [manifest] = (run.directory / STATE_FOLDER).iterdir()
+    [manifest] = (run.directory / STATE_FOLDER).glob("*.jsonl")
     [entry] = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert entry["event"] == "failed"
     assert (entry["target"], entry["key"], entry["reason"], entry["attempts"]) == ("x", "ds/x", "denied", 1)

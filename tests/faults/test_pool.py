@@ -129,6 +129,17 @@ class ScriptedGauge:
         return self.target
 
 
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_no_more_pieces_are_under_way_than_memory_is_for(make_storage, run, begin, monkeypatch, pieces):
+    """However many transfers the link rewards: each piece holds a megabyte or two."""
+    monkeypatch.setattr(pool, "Gauge", lambda threads: ScriptedGauge([40], pieces))
+    storage = make_storage(objects_of([200] * 5))
+    watch = Watch(storage)
+    assert len(list(begin(storage, [part_of(storage.transfers())]))) == 5
+    assert watch.most <= pieces
+    assert run.files() == contents(storage)
+
+
 @pytest.mark.parametrize("targets", [[8, 1], [1, 8], [8, 1, 8, 1, 8], [1, 2, 4, 8, 16, 32]], ids=str)
 @pytest.mark.parametrize("sizes", [[5] * 300, [55] * 40, [5, 55] * 40], ids=["small", "large", "mixed"])
 def test_nothing_is_lost_while_the_number_changes(make_storage, run, begin, monkeypatch, targets, sizes):

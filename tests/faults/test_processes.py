@@ -1,5 +1,6 @@
 """Several processes on one destination at once: real ones, which know nothing of each other."""
 
+import itertools
 import random
 import threading
 import time
@@ -25,10 +26,14 @@ def check_complete(chain, processes, tree):
 def together(chain, number, *, lists=1):
     """Let processes wait for each other in their listings, so that all plan before one has fetched anything."""
     barrier = threading.Barrier(number)
-    chain.proxy.script(Fault("list", times=number * lists, action=Call(lambda: barrier.wait(60))))
+    chain.proxy.script(Fault("list", times=number * lists, action=Call(lambda: barrier.wait(300))))
 
 
-@pytest.mark.parametrize("number", [2, 8])
+#: 50 processes take their time on two processors to begin.
+MANY = pytest.param(50, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("number", [2, 8, MANY])
 def test_processes_that_want_the_same_end_intact(chain, note, start, tree, number):
     chain.fill(small=60, large=4)
     together(chain, number)
@@ -41,13 +46,13 @@ def test_processes_that_want_the_same_end_intact(chain, note, start, tree, numbe
     check_complete(chain, number, tree)
 
 
-@pytest.mark.parametrize("number", [2, 8])
+@pytest.mark.parametrize("number", [2, 8, MANY])
 def test_processes_whose_subjects_overlap_end_intact(chain, note, start, tree, number):
     """Every file of the whole study is wanted by all, and each subject by some."""
     chain.fill(small=60, large=4)
     together(chain, number)
     choices = [("--subjects", choice) for choice in ("0,1", "1,2", "2,0", "0", "1", "2", "0,1,2", "all")]
-    outcomes = start(*choices[:number])
+    outcomes = start(*itertools.islice(itertools.cycle(choices), number))
     assert [(code, err) for code, _, err in outcomes] == [(0, "")] * number
     assert {report["failed"] for _, report, _ in outcomes} == {0}
     note(f"{number} processes, overlapping subjects", len(chain.files), len(chain.files), 0)

@@ -132,6 +132,29 @@ def test_a_storage_that_does_not_travel_is_read_here(many, out, tree, monkeypatc
     assert len(tree(out)) == 30
 
 
+class Foreign(LocalStorage):
+    """A storage of a module that no other process can import."""
+
+
+@pytest.mark.parametrize("kind", [Foreign, LocalStorage])
+def test_a_storage_that_cannot_be_made_there_is_read_here_without_a_word(out, tree, monkeypatch, capfd, kind):
+    monkeypatch.setattr(pool, "MANY", 10)
+    monkeypatch.setattr(parallel, "affordable", lambda: 1)
+    root = out.parent / "buckets"
+    (root / "bucket" / "ds" / "sub-01").mkdir(parents=True)
+    for number in range(30):
+        (root / "bucket" / "ds" / "sub-01" / f"{number}.txt").write_text(str(number))
+    storage = kind(LocalFSParams(use_local_fs=True, root_dir=root, user="x", bucket_name="bucket"))
+    monkeypatch.setattr(Foreign, "__module__", "a_module_that_is_nowhere")
+    study = S3BIDSStudy("study", "bucket", "ds", subjects="all", storage=storage)
+    if kind is Foreign:
+        # pickle looks whether the class can be found, which is so here.
+        monkeypatch.setitem(sys.modules, "a_module_that_is_nowhere", sys.modules[__name__])
+    assert study.download(out, pbar=False).fetched == 30
+    assert len(tree(out)) == 30
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_storage_with_a_client_of_its_own_is_read_here(many, out, begun):
     """The client may have credentials that nobody else knows."""
     params = S3Params(many.bucket, anon=True)

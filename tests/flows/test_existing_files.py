@@ -219,7 +219,7 @@ def test_two_places_in_one_directory_do_not_take_each_other_for_their_own(on_rcl
     on_rclone.put({"ds/sub-1/x": "of the server"})
     by_params.put({"ds/sub-1/x": "of the folder"})
     on_rclone.study().download(out, pbar=False)
-    report = by_params.study().download(out, pbar=False)
+    report = by_params.study().download(out, pbar=False, allow_other_study=True)
     assert (report.conflicts, (out / "sub-1/x").read_text()) == (1, "of the server")
 
 

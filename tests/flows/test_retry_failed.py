@@ -210,7 +210,7 @@ def test_failures_of_another_study_are_left_alone(failed, served, proxy, out):
     served.put({"other/sub-1/x": "x"})
     failing(proxy, "other/*")
     with pytest.raises(DownloadError):
-        served.study("other").download(out, pbar=False)
+        served.study("other").download(out, pbar=False, allow_other_study=True)
     healed(proxy)
     assert served.study("other").download(out, pbar=False, retry_failed=True).fetched == 1
     assert set(read_failures(out)) == {BVAL}

@@ -1,5 +1,6 @@
 """What the environment may say to a storage on S3, and what it may not."""
 
+import shutil
 import socket
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 
 from s3bids.errors import AccessDeniedError, BucketNotFoundError, StorageConnectionError
 from s3bids.storage import LocalFSParams, S3Params, S3Storage, get_default_params, get_storage
-from s3bids.storage.params import DEFAULT_USER
+from s3bids.storage.params import DEFAULT_BUCKET, DEFAULT_USER
 from s3bids.testing.faults import Answer, Fault, Proxy
 from s3bids.testing.servers import rclone_server
 
@@ -293,6 +294,9 @@ def test_a_missing_default_bucket_is_traced_to_its_variable(monkeypatch, rclone,
     settings = {"LOCAL_FS": "1", "LOCAL_FS_ROOT_DIR": str(tmp_path)} if backend == "local" else KEYS
     for name, value in {**settings, "S3_URL": rclone.url}.items():
         monkeypatch.setenv(name, value)
+    # An example of the documentation makes it, if that was run before.
+    shutil.rmtree(rclone.root / DEFAULT_BUCKET, ignore_errors=True)
+    rclone.refresh()
     with get_storage() as storage, pytest.raises(BucketNotFoundError, match="S3_DEFAULT_BUCKET is not set"):
         list(storage.list())
 

@@ -24,8 +24,8 @@ from s3bids.transfer.plan import (
     joined_wanted,
     make_plan,
     needs_hash,
-    refusals,
 )
+from s3bids.transfer.refusals import refusals
 
 HERE = "s3://bucket"
 NOW, LATER = 1_000_000_000, 2_000_000_000

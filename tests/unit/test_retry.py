@@ -23,6 +23,8 @@ PASSES = {
     errors.TableError: False,
     errors.DestinationError: False,
     errors.ImageError: False,
+    errors.JSONReadError: False,
+    errors.JSONWriteError: False,
     errors.MissingPackageError: False,
     errors.DownloadError: False,
     errors.SubjectNotFoundError: False,

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from .deleting import DeletingContract
 from .listing import ListingContract
+from .pieces import PiecesContract
 from .reading import ReadingContract
 from .rig import FilesRig, Rig, S3Rig
 from .sharing import SharingContract
@@ -30,7 +31,13 @@ from .writing import WritingContract
 
 
 class StorageContract(
-    ListingContract, ReadingContract, WritingContract, TransferringContract, DeletingContract, SharingContract
+    ListingContract,
+    ReadingContract,
+    WritingContract,
+    TransferringContract,
+    PiecesContract,
+    DeletingContract,
+    SharingContract,
 ):
     """What every storage does; the hooks and the capabilities are those of :class:`Rig`."""
 

@@ -1,0 +1,113 @@
+"""``plan --save``, ``download --plan`` and ``--shard``: one listing, many processes."""
+
+import gzip
+import json
+
+import pytest
+
+
+@pytest.fixture
+def saved(run, url, work):
+    """A plan of the synthetic study with its derivatives, in the working directory."""
+    run("plan", url, "--derivatives", "all", "--save", "plan.jsonl.gz", code=0)
+    return work / "plan.jsonl.gz"
+
+
+def test_a_plan_that_is_saved_says_what_it_is(saved, url):
+    header = json.loads(gzip.decompress(saved.read_bytes()).partition(b"\n")[0])
+    assert header["kind"] == "s3bids plan"
+    assert f"{header['location']}/{header['prefix']}" == url
+    assert header["selection"] == ["derivatives=all"]
+
+
+def test_a_plan_is_listed_once_and_fetched_without_a_listing(run, proxy, own, work, files_of):
+    run("plan", proxy.study, "--derivatives", "all", "--save", "p.gz", "--endpoint-url", proxy.url, code=0)
+    assert (proxy.counts()["get"], proxy.counts()["head"]) == (0, 0)
+    proxy.reset()
+    # The plan says where the server is.
+    found = run("download", "--plan", "p.gz", "out", "--json", code=0).json
+    assert (found["study"], found["source"], found["complete"]) == ("ds", proxy.study, True)
+    assert proxy.counts()["list"] == proxy.counts()["head"] == 0
+    assert files_of(work / "out") == files_of(own)
+
+
+@pytest.mark.parametrize("where", ["plan", "study"])
+def test_shards_together_are_the_whole(run, saved, url, own, work, files_of, where):
+    what = ["--plan", saved.name] if where == "plan" else [url, "--derivatives", "all"]
+    fetched = []
+    for number in (1, 2, 3):
+        arguments = [*what, "out", "--shard", f"{number}/3"] if where == "plan" else [what[0], "out", *what[1:]]
+        found = run("download", *arguments, *([] if where == "plan" else ["--shard", f"{number}/3"]), "--json", code=0)
+        fetched.append(found.json["fetched"])
+    assert files_of(work / "out") == files_of(own)
+    assert sum(fetched) == len(files_of(own))
+    assert min(fetched) > 0
+
+
+def test_the_directory_is_by_default_the_studys_name(run, saved, work):
+    run("download", "--plan", saved.name, code=0)
+    assert (work / "ds" / "dataset_description.json").is_file()
+
+
+def test_a_dry_run_shows_one_part(run, saved, work):
+    whole = run("download", "--plan", saved.name, "out", "--dry-run", "--json", code=0).json
+    part = run("download", "--plan", saved.name, "out", "--dry-run", "--json", "--shard", "1/4", code=0).json
+    assert 0 < part["files"] < whole["files"]
+    assert sorted(path.name for path in work.iterdir()) == [saved.name]
+
+
+def test_a_plan_whose_bucket_changed_is_listed_as_failed(run, own, work):
+    run("plan", f"file://{own}", "--save", "p.gz", code=0)
+    (own / "CHANGES").write_text("new")
+    found = run("download", "--plan", "p.gz", "out", "--json", code=1)
+    [failure] = found.json["failed_files"]
+    assert failure["target"] == "CHANGES"
+    assert failure["reason"].endswith("the plan is older than the object; make it anew")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--shard", "9/8"], ["'--shard'", "no shard 9/8", "I/N"]),
+        (["--shard", "0/8"], ["'--shard'", "no shard 0/8"]),
+        (["--shard", "a/b"], ["'--shard'", "'a/b' is no shard"]),
+        (["--shard", "1/2", "--retry-failed"], ["--retry-failed", "--shard"]),
+        (["--plan", "nowhere.gz"], ["give DIR alone", "file://"]),
+    ],
+)
+def test_a_study_with_options_that_make_no_sense(refused, url, arguments, parts):
+    text = refused("download", url, "out", *arguments)
+    assert [part for part in parts if part not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--plan", "nowhere.gz", "out"], ["nowhere.gz", "No such file"]),
+        (["--plan", "PLAN", "out", "--subjects", "01"], ["the plan says what is wanted"]),
+        (["--plan", "PLAN", "out", "--suffix", ".json"], ["the plan says what is wanted"]),
+        (["--plan", "PLAN", "out", "--retry-failed"], ["--retry-failed"]),
+        (["--plan", "PLAN", "out", "--shard", "4/3"], ["no shard 4/3"]),
+        (["--plan", "", "out"], ["'--plan'", "it is empty"]),
+        (["out/", "--plan", "other.gz"], ["other.gz", "is no plan"]),
+    ],
+)
+def test_a_plan_with_options_that_make_no_sense(refused, saved, work, arguments, parts):
+    (work / "other.gz").write_text("mine")
+    text = refused("download", *(saved.name if argument == "PLAN" else argument for argument in arguments))
+    assert [part for part in parts if part not in text] == []
+
+
+def test_a_plan_of_another_version_is_refused(refused, saved):
+    lines = gzip.decompress(saved.read_bytes())
+    saved.write_bytes(gzip.compress(lines.replace(b'"version":1', b'"version":7', 1)))
+    text = refused("download", "--plan", saved.name, "out")
+    assert "version 7" in text
+    assert "make it anew" in text
+
+
+def test_a_place_where_no_plan_can_be_saved(run, url, work):
+    found = run("plan", url, "--save", "no/../such", code=0)
+    assert found.err == ""
+    (work / "folder").mkdir()
+    assert "a directory has that name" in run("plan", url, "--save", "folder", code=1).err

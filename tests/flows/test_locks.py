@@ -1,0 +1,97 @@
+"""A lock: the same objects by version id, or by name what has drifted; and what a manifest says of a run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import s3bids
+from s3bids import DownloadError
+from s3bids.batch import download_plan, freeze, lock, read_plan, save_plan
+from s3bids.transfer.manifest import read_notes, read_records
+
+
+def freeze_study(study):
+    wanted = study.download_dataset(Path("/nowhere"), dry_run=True).plan.wanted
+    return freeze(study.storage, wanted, study=study.study_id, prefix=study.s3_prefix, layout=study.layout)
+
+
+@pytest.fixture
+def versioned(on_moto, keys):
+    on_moto.client.put_bucket_versioning(Bucket=on_moto.bucket, VersioningConfiguration={"Status": "Enabled"})
+    policy = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}'
+    on_moto.client.put_bucket_policy(Bucket=on_moto.bucket, Policy=policy)
+    on_moto.put({key: data for key, data in keys.items() if "derivatives" not in key})
+    return on_moto
+
+
+def locked(place, tmp_path):
+    study = place.study()
+    save_plan(lock(freeze_study(study), study.storage), tmp_path / "study.lock")
+    return read_plan(tmp_path / "study.lock")
+
+
+def test_a_lock_brings_the_old_versions_back(versioned, tmp_path, out, tree):
+    plan = locked(versioned, tmp_path)
+    assert None not in plan.wanted.versions
+    before = dict(zip(plan.wanted.keys, plan.wanted.versions, strict=True))
+    versioned.put({"ds/README": b"another", "ds/sub-1/anat/sub-1_T1w.json": b"{}"})
+    versioned.remove("ds/CHANGES")
+    assert download_plan(plan, out).fetched == len(plan)
+    assert tree(out)["README"] == b"README"
+    assert tree(out)["CHANGES"] == b"CHANGES"
+    records = read_records(out)
+    assert {record.key: record.version for record in records.values()} == before
+
+
+def test_a_version_that_is_gone_is_named(versioned, tmp_path, out):
+    plan = locked(versioned, tmp_path)
+    version = dict(zip(plan.wanted.keys, plan.wanted.versions, strict=True))["ds/README"]
+    versioned.client.delete_object(Bucket=versioned.bucket, Key="ds/README", VersionId=version)
+    with pytest.raises(DownloadError) as caught:
+        download_plan(plan, out)
+    [failure] = caught.value.failures
+    assert failure.target == "README"
+    assert "make it anew" in failure.reason
+
+
+def test_a_bucket_without_versions_is_locked_by_etag(on_moto, keys, tmp_path, out):
+    on_moto.put({key: data for key, data in keys.items() if "derivatives" not in key})
+    plan = locked(on_moto, tmp_path)
+    assert list(plan.wanted.versions) == []
+    on_moto.put({"ds/README": b"another"})
+    with pytest.raises(DownloadError) as caught:
+        download_plan(plan, out)
+    assert [failure.target for failure in caught.value.failures] == ["README"]
+
+
+def test_the_manifest_says_which_tool_brought_what(local, out):
+    local.study(subjects=["1", "10"]).download(out, pbar=False, include_derivs="afq", suffix=".csv")
+    [note] = read_notes(out, "run")
+    assert note["tool"] == f"s3bids {s3bids.__version__}"
+    assert note["study"] == "study"
+    assert note["source"].endswith("/ds")
+    assert note["selection"] == {"subjects": ["sub-1", "sub-10"], "derivatives": ["afq"], "suffix": ".csv"}
+
+
+def test_two_selections_into_one_directory_are_both_recorded(local, out):
+    for subject in ("1", "10"):
+        local.study(subjects=subject).download(out, pbar=False)
+    assert [note["selection"]["subjects"] for note in read_notes(out, "run")] == [["sub-1"], ["sub-10"]]
+
+
+def test_failures_are_in_a_table_until_they_have_come(on_moto, out):
+    on_moto.put({f"ds/sub-1/{number}": "x" for number in range(5)})
+    study = on_moto.study()
+    on_moto.client.put_object_acl(Bucket=on_moto.bucket, Key="ds/sub-1/3", ACL="private")
+    with pytest.raises(DownloadError):
+        study.download(out, pbar=False)
+    path = out / ".s3bids" / "failed.tsv"
+    [row] = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
+    assert (row["key"], row["target"], row["attempts"]) == ("ds/sub-1/3", "sub-1/3", "1")
+    assert "access denied" in row["reason"]
+    on_moto.client.put_object_acl(Bucket=on_moto.bucket, Key="ds/sub-1/3", ACL="public-read")
+    assert study.download(out, pbar=False).fetched == 1
+    assert not path.exists()
