@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import builtins
+import json
 import textwrap
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
 from s3bids import errors
 from s3bids.cli.program import COMMANDS, program
-from s3bids.config.study_file import ALLOWED
+from s3bids.config import ALLOWED, StudyConfig, study_schema
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -36,7 +39,9 @@ NEXT_STEPS = {
     "TableError": "The text names the object, and what it lacks: check the columns that you asked for.",
     "VerificationError": "The bytes are not those of the listing, several times over: ask who runs the server.",
     "DestinationError": "Choose another directory, or mend its permissions.",
-    "ImageError": "The file is no NIfTI image, or its name says another format.",
+    "ImageError": "The file is damaged, no image, or of another format than its name says: get it again.",
+    "JSONReadError": "The text names the object, and line and column where it stops to be JSON: mend it there.",
+    "JSONWriteError": "The text names the place in the document: put something there that JSON can express.",
     "DownloadError": "`.failures` lists each file with its reason. Run again to fetch what is missing.",
     "SubjectNotFoundError": "The text names the nearest ids; `s3bids ls STUDY` lists all.",
     "ParticipantsError": "The text names the line of the table to correct.",
@@ -101,15 +106,71 @@ For zsh, the same with `zsh_source` into `~/.zshrc`; for fish, `_S3BIDS_COMPLETE
 """
 
 
+#: Keys whose default the file does not say as a value, and what happens without them.
+WITHOUT = {
+    "extends": "nothing is taken over",
+    "name": "the file's name",
+    "bucket": "must be there, or in the extended file",
+    "site": "none",
+    "layout": "`nested`",
+    "local_root": "S3",
+    "region": "what AWS tools would take",
+    "endpoint_url": "AWS, or what the environment says",
+    "profile": "none",
+    "random_seed": "sorted order; a sample is drawn with 0",
+    "where": "everybody",
+    "sample": "everybody",
+    "balance": "no balance",
+    "suffix": "every file",
+    "filters": "every file",
+    "include": "every file",
+    "keys": "every file",
+    "sidecars": "`true` if something is chosen",
+    "destination": "the name, in the working directory",
+    "jobs": "1, or what `joblib.parallel_config` says",
+}
+
+
 def study_files_page() -> str:
-    """Give the page of study files: every key, and a shipped file as the example."""
+    """Give the page of the keys of study files: what each holds, its types and default, and a shipped file."""
     shipped = (ROOT / "studies" / "hbn-si.yaml").read_text(encoding="utf-8")
-    rows = "\n".join(f"| `{key}` | {text} |" for key, text in ALLOWED.items())
-    return (
-        f"# Study files\n\n{NOTE}A study file is YAML. `name` and `bucket` must be there. A mistake is one sentence "
-        "that names the file, the line and the key.\n\n"
-        f"| key | what it may hold |\n|---|---|\n{rows}\n\nOne that comes with s3bids:\n\n```yaml\n{shipped}```\n"
+    properties = study_schema()["properties"]
+    rows = "\n".join(
+        f"| `{key}` | {text} | {_types(properties[key])} | {_default(key)} |" for key, text in ALLOWED.items()
     )
+    return (
+        f"# Keys of study files\n\n{NOTE}[Study files](../study-files.md) shows how they are used. "
+        "`s3bids studies --schema` prints the JSON Schema that this table is made of. `null` stands for the default of "
+        "every key.\n\n"
+        f"| key | what it may hold | in YAML | without it |\n|---|---|---|---|\n{rows}\n\n"
+        f"One that comes with s3bids:\n\n```yaml\n{shipped}```\n"
+    )
+
+
+#: Type of a JSON Schema -> what it is called in YAML.
+YAML_TYPES = {
+    "string": "text",
+    "integer": "number",
+    "boolean": "true, false",
+    "array": "list",
+    "object": "mapping",
+}
+
+
+def _types(schema: dict[str, Any]) -> str:
+    """Name the types of a key; `${NAME}` is allowed for all of them."""
+    kinds = [kind for kind in schema["anyOf"] if "pattern" not in kind and kind.get("type") != "null"]
+    found = [", ".join(map(str, kind["enum"])) if "enum" in kind else YAML_TYPES[kind["type"]] for kind in kinds]
+    return ", ".join(dict.fromkeys(found))
+
+
+def _default(key: str) -> str:
+    if key in WITHOUT:
+        return WITHOUT[key]
+    [field] = (each for each in fields(StudyConfig) if each.name == ("study_class" if key == "class" else key))
+    if field.default in ((), ""):
+        return "none" if field.default == () else "empty"
+    return f"`{json.dumps(field.default)}`" if isinstance(field.default, bool) else f"`{field.default}`"
 
 
 def performance_page() -> str:

@@ -2,7 +2,8 @@
 
 Commands for buckets of others go to a server on this machine that has synthetic studies under the same names. A line of
 a block that is no command is a beginning of a line that the command before it must have printed; a comment ``# exits
-with N`` says how it ends. The Python blocks of a page are one session; a block of text behind one is what it prints.
+with N`` says how it ends. The Python blocks of a page are one session; a block of text behind one is what it prints. A
+block of ``sh`` is a script that the commands behind it call ``job.sh``; the first line of one of ``yaml`` names its file.
 Other people's programs (in tables, as inline code) are not run.
 """
 
@@ -31,8 +32,8 @@ from s3bids.testing.studies import write_hbn_site, write_study
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: Programs that a page may call, besides our own.
-KNOWN = {"s3bids", "python", "rm", "echo", "export", "make", "pip"}
-LANGUAGES = {"console", "python", "text", "yaml", "bash"}
+KNOWN = {"s3bids", "python", "rm", "echo", "export", "make", "pip", "sh"}
+LANGUAGES = {"console", "python", "text", "yaml", "bash", "sh"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 #: The page whose examples must print the same on every backend.
 STORAGE = ROOT / "docs" / "storage.md"
@@ -120,7 +121,8 @@ class Session:
 
     def console(self, text):
         for command, wanted in commands_of(text):
-            first = command.split()[0]
+            # Variables may stand before the program.
+            first = next(word for word in command.split() if "=" not in word)
             assert first in KNOWN, f"{command}: a program that nobody runs"
             if first == "make":
                 assert_make_target(command.split()[1])
@@ -135,9 +137,9 @@ class Session:
         assert done.returncode == int(comment or 0), f"{command}: {done.stderr}"
         if command.startswith("s3bids download") and not comment:
             assert "complete: " in done.stdout or "nothing that was chosen has failed" in done.stdout, done.stdout
-        printed = done.stdout.splitlines()
+        printed = [*done.stdout.splitlines(), *done.stderr.splitlines()]
         for line in wanted:
-            assert any(found.startswith(line) for found in printed), f"{command} prints no {line!r}: {done.stdout}"
+            assert any(found.startswith(line) for found in printed), f"{command} prints no {line!r}: {printed}"
 
     def python(self, text, wanted):
         if self.interpreter is None:
@@ -170,7 +172,7 @@ class Session:
                 self.interpreter.stdin.close()
 
     def yaml(self, text):
-        name = re.match(r"# (\S+\.yaml)\n", text)
+        name = re.match(r"# (\S+\.yaml)\b", text)
         path = self.folder / (name[1] if name else "study.yaml")
         path.write_text(text, encoding="utf-8")
         assert load_config(path).name
@@ -201,6 +203,8 @@ def run_page(page, session):
             session.python(block.text, following.text if following.language == "text" else None)
         elif block.language == "yaml":
             session.yaml(block.text)
+        elif block.language == "sh":
+            (session.folder / "job.sh").write_text(block.text, encoding="utf-8")
         elif block.language == "bash":
             assert session.run("bash", "-n", "-c", block.text).returncode == 0
             assert session.run("bash", "-c", block.text).returncode == 0
@@ -209,8 +213,13 @@ def run_page(page, session):
 @pytest.mark.parametrize("page", [page for page in PAGES if page != STORAGE], ids=name_of)
 def test_every_block_of_a_page_runs(page, prepared, tmp_path):
     folder, url = prepared
-    shutil.copytree(folder, tmp_path / "here")
-    with Session(tmp_path / "here", url) as session:
+    here = tmp_path / "here"
+    if "$ s3bids demo demo\n" in page.read_text(encoding="utf-8"):
+        # A copied demo is another study, at another address.
+        here.mkdir()
+    else:
+        shutil.copytree(folder, here)
+    with Session(here, url) as session:
         run_page(page, session)
 
 

@@ -98,7 +98,6 @@ def show_plan(chosen: Source, report: DownloadReport, directory: Path, *, as_jso
     show_tables(found)
     total = found.total
     out(
-        "",
         f"{files_text(total.files)}, {size_text(total.bytes)}: {total.files_here:,} are here already, "
         f"{total.files_to_fetch:,} to fetch ({size_text(total.bytes_to_fetch)}), {total.conflicts:,} differ and are "
         f"kept, {total.refused:,} cannot be files",
@@ -106,7 +105,7 @@ def show_plan(chosen: Source, report: DownloadReport, directory: Path, *, as_jso
 
 
 def show_tables(found: Overview, *, done: bool = False) -> None:
-    """Print a plan by subject, datatype and derivative.
+    """Print a plan by subject, datatype and derivative, with an empty line behind each table.
 
     Parameters
     ----------

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: The folder of our own records; dot-named, so that the BIDS validator passes over it.
 STATE_FOLDER = ".s3bids"
 _SUFFIX = ".jsonl"
+#: Directories named where a manifest was looked for one level too high.
+_MOST_HINTS = 3
 #: The event, and the check, of a file that was cut down to a subset.
 TRIMMED = "trimmed"
 #: Made once: json.dumps makes a new encoder at each call with separators.
@@ -311,10 +313,11 @@ def read_failures(directory: Path) -> dict[str, FailedRecord]:
 
 def require_manifest(directory: Path, what: str) -> None:
     """Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest; `what` is what cannot be done."""
-    if not any(_manifests(directory)):
-        raise ObjectNotFoundError(
-            f"cannot {what} {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); download the study there first"
-        )
+    if any(_manifests(directory)):
+        return
+    below = sorted({path.parent.parent for path in directory.glob(f"*/{STATE_FOLDER}/*{_SUFFIX}")})
+    hint = f"did you mean {' or '.join(map(str, below[:_MOST_HINTS]))}?" if below else "download the study there first"
+    raise ObjectNotFoundError(f"cannot {what} {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); {hint}")
 
 
 def _manifests(directory: Path) -> list[Path]:

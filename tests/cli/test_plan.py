@@ -67,6 +67,7 @@ def test_a_plan_for_people(run, url):
         "datatype",
         "derivative",
     ]
+    assert "\n\n\n" not in found.out
     assert lines[-1].startswith("26 files, ")
     assert "0 are here already, 26 to fetch" in lines[-1]
 

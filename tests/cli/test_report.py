@@ -84,6 +84,11 @@ def test_what_makes_no_sense_is_one_sentence(refused, work, arguments, text):
     assert text in refused("report", *arguments)
 
 
+def test_the_folder_of_a_demo_leads_to_its_download(run, refused):
+    run("demo", "demo", code=0)
+    assert "did you mean demo/download?" in refused("report", "demo")
+
+
 def test_a_shipped_study_goes_before_a_directory_of_its_name(refused, work, environment):
     (work / "hbn-si").mkdir()
     environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"

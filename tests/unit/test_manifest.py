@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import threading
 
 import pytest
@@ -343,6 +344,14 @@ def test_the_failure_of_a_refused_key_is_read_as_it_is(failures):
 def test_without_a_manifest_nothing_failed(tmp_path):
     assert read_failures(tmp_path) == read_failures(tmp_path / "nowhere") == {}
     with pytest.raises(ObjectNotFoundError, match=r"cannot do this to .*: it has no manifest"):
+        require_manifest(tmp_path, "do this to")
+
+
+def test_a_manifest_that_lies_one_level_deeper_is_named(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / ".s3bids").mkdir(parents=True)
+    (tmp_path / "two" / ".s3bids" / "a.jsonl").touch()
+    with pytest.raises(ObjectNotFoundError, match=rf"; did you mean {re.escape(str(tmp_path / 'two'))}\?$"):
         require_manifest(tmp_path, "do this to")
 
 
