@@ -3,8 +3,8 @@
 Commands for buckets of others go to a server on this machine that has synthetic studies under the same names. A line of
 a block that is no command is a beginning of a line that the command before it must have printed; a comment ``# exits
 with N`` says how it ends. The Python blocks of a page are one session; a block of text behind one is what it prints. A
-block of ``sh`` is a script that the commands behind it call ``job.sh``; the first line of one of ``yaml`` names its file.
-Other people's programs (in tables, as inline code) are not run.
+block of ``sh`` is a script that the commands behind it call ``job.sh``; the first line of one of
+``yaml`` names its file. Other people's programs (in tables, as inline code) are not run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pathlib import Path
 import click
 import pytest
 
-from s3bids import errors
+import s3bids
+from s3bids import batch, errors
 from s3bids.cli.options import ASKED
 from s3bids.cli.program import program
 from s3bids.config import load_config
@@ -285,6 +286,14 @@ def test_every_error_has_a_next_step():
         name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.S3BIDSError)
     }
     assert kinds == set(reference().NEXT_STEPS)
+
+
+def test_the_page_of_python_has_every_public_name():
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: (\S+)$", page, flags=re.MULTILINE))
+    public = {f"s3bids.{name}" for name in s3bids.__all__} | {f"s3bids.batch.{name}" for name in batch.__all__}
+    # Errors have a page of their own.
+    assert {name for name in public - shown if not name.endswith("Error")} == set()
 
 
 def test_every_page_is_in_the_menu():

@@ -38,7 +38,7 @@ class Exit(IntEnum):
     FAILED = 1
     #: The command line, a study file, or what they name makes no sense; nothing was transferred.
     USAGE = 2
-    #: Verification found a difference.
+    #: `verify` or `diff` found a difference.
     DIFFERENT = 3
     #: No space or quota is left.
     NO_SPACE = 4
@@ -78,7 +78,7 @@ def program(ctx: click.Context) -> None:
     s3://openneuro.org/ds000102 or file:///root/bucket/prefix. Requests are unsigned unless you say otherwise.
 
     Exit codes: 0 all wanted files are here and checked, 1 some failed or differ, 2 usage or configuration,
-    3 verification found a difference, 4 no space is left, 130 interrupted.
+    3 verify or diff found a difference, 4 no space is left, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

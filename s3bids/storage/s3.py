@@ -32,6 +32,7 @@ from .s3_answers import answered_info, first_page, info, is_odd, raw_info, witho
 from .s3_asking import Asking
 from .s3_buckets import create, delete_all, delete_one
 from .s3_clients import S3Clients
+from .s3_errors import is_unknown_operation
 from .s3_parts import stream_part
 from .s3_transfers import S3Transfers
 from .session import ClientOptions, make_client
@@ -295,11 +296,15 @@ class S3Storage:
         """Give the present versions below a prefix; see :meth:`Versioned.versions`. 1,000 versions a request."""
         found: dict[str, tuple[str, str | None]] = {}
         start = directory_prefix(prefix)
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=start)
         with self._asking.translating("list the versions of", start):
-            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=start):
-                for entry in page.get("Versions", ()):
+            try:
+                for entry in (entry for page in pages for entry in page.get("Versions", ())):
                     if entry["IsLatest"] and entry.get("VersionId", "null") != "null":
                         found[entry["Key"]] = entry["VersionId"], plain_etag(entry.get("ETag"))
+            except Exception as error:
+                if not is_unknown_operation(error):
+                    raise
         return found
 
     def stream_version(

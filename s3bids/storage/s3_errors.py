@@ -102,6 +102,11 @@ def is_outside(error: Exception) -> bool:
     return _answer(error)[0] == "416"
 
 
+def is_unknown_operation(error: Exception) -> bool:
+    """Say whether the server answered that it has no such operation (501), as small servers do of versions."""
+    return "NotImplemented" in _answer(error) or "501" in _answer(error)
+
+
 def translate(error: Exception, where: translating) -> S3BIDSError:
     """Give our error for one of theirs; the text names operation, bucket, key, cause and next step."""
     what = f"cannot {where.operation} {where.location}" + (f"/{where.key}" if where.key else "")
@@ -175,4 +180,4 @@ def _described(status: str | None, code: str | None) -> str:
     return " ".join(parts)
 
 
-__all__ = ["is_foreign", "is_not_partial", "is_outside", "translate", "translating"]
+__all__ = ["is_foreign", "is_not_partial", "is_outside", "is_unknown_operation", "translate", "translating"]

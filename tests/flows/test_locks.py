@@ -10,6 +10,7 @@ import pytest
 import s3bids
 from s3bids import DownloadError
 from s3bids.batch import download_plan, freeze, lock, read_plan, save_plan
+from s3bids.errors import AccessDeniedError
 from s3bids.transfer.manifest import read_notes, read_records
 
 
@@ -65,6 +66,32 @@ def test_a_bucket_without_versions_is_locked_by_etag(on_moto, keys, tmp_path, ou
     with pytest.raises(DownloadError) as caught:
         download_plan(plan, out)
     assert [failure.target for failure in caught.value.failures] == ["README"]
+
+
+def test_a_server_that_knows_no_versions_is_locked_by_etag(on_rclone, keys, tmp_path, out):
+    on_rclone.put({key: data for key, data in keys.items() if "derivatives" not in key})
+    plan = locked(on_rclone, tmp_path)
+    assert list(plan.wanted.versions) == []
+    assert download_plan(plan, out).fetched == len(plan)
+
+
+class Refusing:
+    """A storage whose bucket shows objects to everybody and versions to nobody."""
+
+    def versions(self, prefix):
+        raise AccessDeniedError(f"cannot list the versions of s3://bucket/{prefix}: access denied")
+
+    def stream_version(self, key, version, start=0, *, end=None, chunk_size):
+        raise AssertionError(f"{key} has no version that is known")
+
+
+def test_where_versions_may_not_be_listed_a_warning_says_so(on_moto, keys, caplog):
+    on_moto.put({key: data for key, data in keys.items() if "derivatives" not in key})
+    plan = freeze_study(on_moto.study())
+    assert lock(plan, Refusing()) is plan
+    [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.message.startswith("cannot list the versions of s3://bucket/ds")
+    assert record.message.endswith("objects are locked by ETag alone")
 
 
 def test_the_manifest_says_which_tool_brought_what(local, out):
