@@ -241,6 +241,12 @@ def test_the_page_of_the_storage_prints_the_same_on_every_backend(backend, reque
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_block_of_a_page_is_only_indented(page):
+    """Nobody would run it."""
+    assert re.findall(r"(?<=\n\n) {4}\S.*", without_fences(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_of_a_page_leads_to_a_file(page):
     targets = set(re.findall(r"\]\(([^)\s]+)\)", without_fences(page)))
     for target in targets:

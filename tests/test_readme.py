@@ -26,6 +26,8 @@ def without_times(text):
 
 
 def test_the_demo_ends_as_shown(demo):
-    [shown] = re.findall(r"`make demo` tells at its end, before what to try next:\n\n((?:    .*\n)+)", TEXT)
+    [shown] = re.findall(
+        r"`make demo` tells at its end, before what to try next:\n\n```text\n(.*?)```", TEXT, flags=re.DOTALL
+    )
     for line in shown.splitlines():
         assert without_times(line.strip()) in without_times(demo)
