@@ -76,7 +76,14 @@ def command(
     # Before the study is listed, what makes no sense is refused.
     job = SlurmJob(tasks, at_once, partition, limit, further, checks or "etag")
     chosen = open_chosen(study, connection, choice)
-    job = replace(job, verify=checks or chosen.config.verify)
+    config = chosen.config
+    job = replace(
+        job,
+        verify=checks or config.verify,
+        jobs=config.jobs,
+        reserve=config.reserve_bytes,
+        overwrite=config.overwrite,
+    )
     root = chosen.directory(directory)
     plan = frozen(chosen, choice.words, root)
     files = write_job(plan, root, job, (sys.executable, "-m", "s3bids"))

@@ -24,8 +24,11 @@ def test_the_directory_may_be_that_of_the_study_file(run, url, own, work):
     (work / "lab.yaml").write_text(f"bucket: {own.parent.name}\nlocal_root: {own.parent.parent}\nprefix: {own.name}\n")
     run("slurm", "lab.yaml", "--tasks", "2", code=0)
     assert [path.name for path in (work / "lab").iterdir()] == [".s3bids"]
-    (work / "far.yaml").write_text("extends: lab.yaml\ndestination: over/there\n")
-    run("slurm", "far.yaml", "--tasks", "2", code=0)
+    (work / "far.yaml").write_text(
+        "extends: lab.yaml\ndestination: over/there\njobs: 2\nreserve: 1K\noverwrite: true\n"
+    )
+    files = run("slurm", "far.yaml", "--tasks", "2", "--json", code=0).json
+    assert "--jobs 2 --reserve 1024 --overwrite --shard" in Path(files["download"]).read_text()
     assert [path.name for path in (work / "over" / "there").iterdir()] == [".s3bids"]
 
 
