@@ -44,6 +44,12 @@ class SlurmJob:
     options: tuple[str, ...] = ()
     #: How the tasks check what they fetch: ``size``, ``etag`` or ``sha256``.
     verify: str = "etag"
+    #: Processes of a task; None: one, with many threads.
+    jobs: int | None = None
+    #: Bytes of the disk that stay free.
+    reserve: int = 0
+    #: Replace files that differ and are not ours.
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         # The last shard is the one to ask for: its error names what is possible.
@@ -53,6 +59,14 @@ class SlurmJob:
         for option in self.lines:
             if _OPTION.fullmatch(option) is None:
                 raise ConfigError(f"{option!r} is no option of sbatch in one line; write for example --mem=4G")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options of ``s3bids download`` that each task has."""
+        jobs = () if self.jobs is None else ("--jobs", str(self.jobs))
+        reserve = ("--reserve", str(self.reserve)) if self.reserve else ()
+        overwrite = ("--overwrite",) if self.overwrite else ()
+        return ("--verify", self.verify, *jobs, *reserve, *overwrite)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -114,7 +128,7 @@ def write_job(
     files = JobFiles(folder, *(folder / name for name in names))
     save_plan(plan, files.plan)
     name = _PLAIN_NAME.sub("-", plan.study)
-    words = [*program, "download", "--plan", str(files.plan), str(root), "--verify", job.verify]
+    words = [*program, "download", "--plan", str(files.plan), str(root), *job.words]
     _write(files.download, _download_script(name, job, shlex.join(words)))
     words = [*program, "verify", str(root), "--plan", str(files.plan), "--report", str(files.report)]
     _write(files.verify, _verify_script(name, job, shlex.join(words)))

@@ -199,7 +199,8 @@ class _Builder:
         return NameTable(self.folders, self.kinds, folder_of, kind_of)
 
     def add_kind(self, way: int, rest: str) -> int:
-        read = parse(rest)
+        # By itself `.h` is a hidden file; behind `sub-01_` it is an extension.
+        read = parse(f"_{rest}" if way < len(self.known) - 1 and rest.startswith(".") else rest)
         has_subject, has_session = way in (0, 1), way in (0, 2)
         # If a name has an entity twice, the first counts.
         first = dict(reversed(read.entities))

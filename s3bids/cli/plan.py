@@ -53,6 +53,7 @@ def command(
     """
     from .outcome import show_trouble
     from .plan_view import show_plan
+    from .render import say
     from .study_argument import open_chosen
 
     chosen = open_chosen(study, connection, choice)
@@ -72,4 +73,5 @@ def command(
 
         require_untrimmed(chosen)
         save_plan(frozen_report(chosen, report, choice.words), save)
+        say(f"the plan is in {save}; s3bids download --plan {save} DIR fetches it, with --shard I/N a part of it")
     show_plan(chosen, report, target, as_json=as_json)

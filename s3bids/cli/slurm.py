@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import choice_options, connection_options, json_option, log_option, not_empty, study_argument
+from .options import (
+    choice_options,
+    connection_options,
+    directory_argument,
+    json_option,
+    log_option,
+    not_empty,
+    study_argument,
+)
 
 if TYPE_CHECKING:
     from .options import Choice, Connection
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("slurm")
 @study_argument
-@click.argument("directory", metavar="DIR", callback=not_empty)
+@directory_argument
 @choice_options
 @click.option("--tasks", type=int, required=True, metavar="N", help="Tasks of the array; each fetches an equal part.")
 @click.option("--at-once", type=int, metavar="N", help="How many of them may run at once (default: what Slurm lets).")
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
 @connection_options
 def command(
     study: str,
-    directory: str,
+    directory: str | None,
     choice: Choice,
     tasks: int,
     at_once: int | None,
@@ -55,10 +63,10 @@ def command(
     STUDY is listed once, here. Each task of the array then fetches its part of the plan into DIR, which all of them
     see. Behind the array, however its tasks end, a last job verifies the whole and writes report.txt and report.json.
     Plan, scripts, logs and report are in a folder of their own in DIR/.s3bids/. A task that is killed or requeued goes
-    on where it was. Nothing is fetched and nothing is submitted by this command.
+    on where it was. Nothing is fetched and nothing is submitted by this command. DIR is by default what a study file
+    says, else the study's name in the working directory.
     """
     from dataclasses import replace
-    from pathlib import Path
 
     from ..batch.slurm import SlurmJob, write_job
     from .frozen_source import frozen
@@ -68,8 +76,15 @@ def command(
     # Before the study is listed, what makes no sense is refused.
     job = SlurmJob(tasks, at_once, partition, limit, further, checks or "etag")
     chosen = open_chosen(study, connection, choice)
-    job = replace(job, verify=checks or chosen.config.verify)
-    root = Path(directory)
+    config = chosen.config
+    job = replace(
+        job,
+        verify=checks or config.verify,
+        jobs=config.jobs,
+        reserve=config.reserve_bytes,
+        overwrite=config.overwrite,
+    )
+    root = chosen.directory(directory)
     plan = frozen(chosen, choice.words, root)
     files = write_job(plan, root, job, (sys.executable, "-m", "s3bids"))
     if as_json:

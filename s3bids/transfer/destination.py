@@ -19,7 +19,7 @@ from .partial import Partial, read_partial
 from .verify import file_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from .manifest import Record
     from .partial import Version
@@ -187,6 +187,13 @@ def check_directory(directory: Path, *, make: bool = True) -> None:
         raise DestinationError(f"{message}; name another directory or check its permissions") from error
 
 
+def abandoned_in(folders: Iterable[Path]) -> Iterator[str]:
+    """Give the unfinished files in some folders that no process is writing any more."""
+    for folder in folders:
+        with suppress(OSError):
+            yield from (str(folder / name) for name in os.listdir(folder) if is_abandoned(name))
+
+
 def remove_abandoned(paths: Iterable[str]) -> None:
     """Remove unfinished files that no process is writing any more."""
     for path in paths:
@@ -194,4 +201,12 @@ def remove_abandoned(paths: Iterable[str]) -> None:
             os.unlink(path)
 
 
-__all__ = ["STATE_FOLDER", "Destination", "FileState", "check_directory", "remove_abandoned", "scan"]
+__all__ = [
+    "STATE_FOLDER",
+    "Destination",
+    "FileState",
+    "abandoned_in",
+    "check_directory",
+    "remove_abandoned",
+    "scan",
+]

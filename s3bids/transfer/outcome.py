@@ -133,7 +133,7 @@ def check_frozen(storage: Storage, transfer: Transfer) -> None:
 def outdated(error: Exception, transfer: Transfer) -> Exception:
     """Say of an object that is not the one of a frozen plan what to do; other errors stay as they are."""
     if isinstance(error, ObjectChangedError):
-        return ObjectChangedError(f"{transfer.key}: the plan is older than the object; make it anew")
+        return ObjectChangedError(f"cannot read {transfer.key}: the plan is older than the object; make it anew")
     if isinstance(error, ObjectNotFoundError):
         return ObjectNotFoundError(f"{error}; the plan is older than the bucket: make it anew")
     return error

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .companion import affordable
+from .destination import abandoned_in, remove_abandoned
 from .engine import run_transfers
 from .outcome import failed
 from .pool import Part
@@ -63,10 +64,16 @@ def run(
             emit(part.planned)
     emit(Planned(0, 0, is_all=True))
     transfers = chain.from_iterable(part.transfers for part in planned)
+    folders, has_failed = set(), False
     for result in _spread(storage, enumerate(cut_into_tasks(transfers)), settings, n_jobs):
+        folders.add(result.target.rpartition("/")[0])
+        has_failed |= result.status is Status.FAILED
         emit(Received(result.bytes))
         emit(Finished(result))
         yield result
+    if not has_failed:
+        # What a killed worker had begun was done again by another one. Dask does not tell that it lost a worker.
+        remove_abandoned(abandoned_in(settings.directory / folder for folder in folders))
 
 
 def _spread(

@@ -13,6 +13,11 @@ def saved(run, url, work):
     return work / "plan.jsonl.gz"
 
 
+def test_where_the_plan_went_and_what_it_is_for_is_said(run, url, work):
+    said = run("plan", url, "--save", "p.gz", code=0).err
+    assert said.startswith("s3bids: the plan is in p.gz; s3bids download --plan p.gz DIR fetches it")
+
+
 def test_a_plan_that_is_saved_says_what_it_is(saved, url):
     header = json.loads(gzip.decompress(saved.read_bytes()).partition(b"\n")[0])
     assert header["kind"] == "s3bids plan"
@@ -107,7 +112,7 @@ def test_a_plan_of_another_version_is_refused(refused, saved):
 
 
 def test_a_place_where_no_plan_can_be_saved(run, url, work):
-    found = run("plan", url, "--save", "no/../such", code=0)
-    assert found.err == ""
+    run("plan", url, "--save", "no/../such", code=0)
+    assert (work / "such").is_file()
     (work / "folder").mkdir()
     assert "a directory has that name" in run("plan", url, "--save", "folder", code=1).err

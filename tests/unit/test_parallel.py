@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3bids.storage import LocalFSParams, LocalStorage
+from s3bids.storage.files import free_part_name
 from s3bids.transfer import parallel
 from s3bids.transfer.outcome import Settings
 from s3bids.transfer.parallel import cut_into_tasks, run, worker_count
@@ -93,6 +94,19 @@ def test_the_work_is_the_same_however_it_is_spread(storage, tmp_path, monkeypatc
     assert {path.name: path.read_bytes() for path in directory.glob("k*")} == {
         f"k{number}": bytes([number]) * number for number in range(5)
     }
+
+
+@pytest.mark.parametrize("keys", [3, 5, 6])
+def test_what_a_lost_worker_had_begun_goes_when_all_is_there(storage, tmp_path, keys):
+    """While something is missing it stays: the next run may go on with it."""
+    left = tmp_path / "copy" / free_part_name()
+    left.parent.mkdir()
+    left.write_bytes(b"the begin")
+    parts = [Part(transfers_of(range(keys)), Planned(keys, 10))]
+    with joblib.parallel_config(backend="threading"):
+        results = list(run(storage, parts, Settings(left.parent), lambda _: None, n_jobs=2))
+    is_whole = all(result.status is Status.FETCHED for result in results)
+    assert is_whole == (keys < 6) == (not left.exists())
 
 
 def test_workers_are_counted_as_joblib_counts_them():

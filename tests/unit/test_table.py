@@ -26,6 +26,7 @@ PATHS = [
     "sub-01/fmap/sub-01_dir-PA_acq-fMRI_epi.nii.gz",
     "sub-A-B/anat/sub-A-B_T1w.nii.gz",
     "sub-01/surf/lh.pial",
+    "sub-01/sub-01_.h",
     "code/sub-01/run.py",
     "derivatives/afq/sub-01/sub-01_dwi_space-RASMM_desc-prob-afq_tractography.trk",
     "derivatives/afq/dataset_description.json",
