@@ -17,25 +17,51 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("s3bids ls s3://openneuro.org/ds000102 --files", "the files of any study, with their sizes"),
         ("s3bids ls file:///data/buckets/lab/study --derivatives --json", "of a directory that stands for a bucket"),
     ),
+    "header": (
+        ("s3bids header s3://openneuro.org/ds000102/sub-01/anat/sub-01_T1w.nii.gz", "shape, voxel sizes, metadata"),
+        ("s3bids header --json --no-sidecars file:///data/buckets/lab/study/sub-01/anat/sub-01_T1w.nii", "one request"),
+    ),
     "plan": (
         ("s3bids plan hbn-si --subjects 10", "what the first ten subjects would cost"),
         ("s3bids plan hbn-si data --subjects 10 --derivatives all", "and how much of it is in data already"),
+        ("s3bids plan hbn-si --save plan.jsonl.gz", "to be fetched later, elsewhere, by many processes"),
     ),
     "download": (
         ("s3bids download hbn-si data --subjects 10", "the raw data of ten subjects"),
         ("s3bids download s3://openneuro.org/ds000102 ds000102", "a whole data set"),
         ("s3bids download s3://bucket/study data --derivatives 'afq*' --suffix profiles.csv --sign", "tables only"),
+        ("s3bids download --plan plan.jsonl.gz data --shard 3/16", "the third of sixteen parts of a plan"),
         ("s3bids download hbn-si data --subjects 10 --retry-failed", "what failed before, and nothing else"),
     ),
     "verify": (
         ("s3bids verify data", "are all files here, with their sizes?"),
         ("s3bids verify data --deep", "and with their bytes?"),
         ("s3bids verify data --remote", "has the bucket changed since?"),
+        ("s3bids verify data --plan plan.jsonl.gz --report report", "is every object of a plan here?"),
     ),
     "report": (
         ("s3bids report hbn-si -o hbn-si.html", "what a study holds, before anything is fetched"),
         ("s3bids report data -o data.html --deep", "what a download holds, and the state of its files"),
         ("s3bids report ./hbn-si", "a download that is called like a shipped study"),
+    ),
+    "diff": (
+        ("s3bids diff data hbn-si", "what is new, changed or gone since the download"),
+        ("s3bids diff data hbn-si --subjects 10 --json", "of ten subjects, for a program"),
+    ),
+    "update": (
+        ("s3bids update data", "fetch what is new or changed of what was chosen"),
+        ("s3bids update data --prune --dry-run", "and what would be deleted, since it is gone upstream"),
+    ),
+    "lock": (
+        ("s3bids lock hbn-si -o study.lock", "which objects the study consists of now"),
+        ("s3bids lock lab.yaml -o lab.lock --derivatives fmriprep", "of a study file, with a derivative"),
+    ),
+    "slurm": (
+        ("s3bids slurm hbn-si /scratch/lab/hbn --tasks 16", "a plan, and the scripts of an array that fetches it"),
+        (
+            "s3bids slurm hbn-si /scratch/lab/hbn --tasks 64 --at-once 8 --time 12:00:00 --sbatch=--mem=4G",
+            "at most eight tasks at a time",
+        ),
     ),
 }
 
