@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_directories
 from .options import choice_options, connection_options, json_option, log_option, not_empty, study_argument
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("slurm")
 @study_argument
-@click.argument("directory", metavar="DIR", callback=not_empty)
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @choice_options
 @click.option("--tasks", type=int, required=True, metavar="N", help="Tasks of the array; each fetches an equal part.")
 @click.option("--at-once", type=int, metavar="N", help="How many of them may run at once (default: what Slurm lets).")
