@@ -19,7 +19,10 @@ def executed(path: Path) -> nbformat.NotebookNode:
     """Give a notebook with the outputs that it has in an empty folder."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}}, record_timing=False).execute()
+        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}}, record_timing=False)
+        # What is printed may come in one piece or in several.
+        client.coalesce_streams = True
+        client.execute()
     return cleaned(notebook)
 
 

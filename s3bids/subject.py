@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
+
     from .catalog import Catalog
     from .loading import LoadedImage
     from .study import S3BIDSStudy
@@ -212,6 +214,48 @@ class S3BIDSSubject:
         from .loading import load_image
 
         return load_image(self, suffix, filters=filters, derivative=derivative)
+
+    def plot(
+        self,
+        suffix: str,
+        *,
+        filters: object = None,
+        derivative: str | None = None,
+        volume: int = 0,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw the three middle slices of one image, with the patient's right on the left, below the file's name.
+
+        The image is loaded as :meth:`load` does. Of its data, a ``.nii`` costs no more than the one volume, each byte
+        of it once; of a ``.nii.gz`` what lies before that volume is fetched as well.
+
+        Parameters
+        ----------
+        suffix, filters, derivative
+            Which image, as in :meth:`load`.
+        volume
+            Which volume of an image with four dimensions, counted from 0.
+        ax
+            Where to draw; by default into a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingPackageError
+            If matplotlib is not installed; nothing was listed.
+        ObjectNotFoundError, ImageError, JSONReadError
+            As in :meth:`load`.
+        ConfigError
+            If several images fit, naming them; if there is no such volume; or if the image has no voxels to draw.
+        """
+        from .report.plots import plot_middle, require_matplotlib
+
+        require_matplotlib()
+        found = self.load(suffix, filters=filters, derivative=derivative)
+        return plot_middle(found.image, volume=volume, title=found.key.rpartition("/")[2], ax=ax)
 
 
 def note_files(subjects: Sequence[S3BIDSSubject], catalog: Catalog, present: dict[str, str]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from contextlib import suppress
@@ -21,6 +23,7 @@ pytest.register_assert_rewrite("s3bids.testing.conformance")
 
 #: How many tests may be skipped where everything is there that `_NEEDED` names; elsewhere, the users of what is not.
 EXPECTED_SKIPS = 0
+ROOT = Path(__file__).parents[1]
 BIDS_EXAMPLES = Path(__file__).parents[2] / "shared" / "data" / "bids-examples"
 
 _CLEARED_VARIABLES = ("AWS_", "S3_", "LOCAL_FS", "S3BIDS_", "RCLONE_", "MOTO_", "XDG_")
@@ -160,6 +163,41 @@ def _require_loopback(family, address):
 def _is_loopback(host):
     name = host.decode() if isinstance(host, bytes) else host
     return name in ("localhost", "::1") or name.startswith("127.")
+
+
+@pytest.fixture(scope="session")
+def call():
+    """A function that runs a program to its end, which must be a good one: words, folder -> what it printed."""
+    # The home of a test is empty, and uv would fetch every package again.
+    cache = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / "uv"
+
+    def go(*command, cwd=ROOT):
+        environment = {**os.environ, "UV_CACHE_DIR": str(cache)}  # noqa: TID251 - passed on
+        words = [str(word) for word in command]
+        found = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def built(call, tmp_path_factory):
+    """A folder with the source archive, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    call(sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed(call, built, tmp_path_factory):
+    """The folder of programs of a new environment that has the wheel and what it needs, and nothing else."""
+    place = tmp_path_factory.mktemp("environment") / "venv"
+    call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, place)
+    [wheel] = built.glob("*.whl")
+    python = place / "bin" / "python"
+    call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, "-c", "constraints.txt", wheel)
+    return place / "bin"
 
 
 def pytest_addoption(parser):

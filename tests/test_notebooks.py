@@ -61,5 +61,10 @@ def test_a_notebook_is_small_and_the_same_on_every_machine(path):
     assert not re.search(r"\d\.\d+ s\b|seconds=|iopub", text)
 
 
-def test_there_are_notebooks():
-    assert [path.name for path in NOTEBOOKS][:2] == ["01-download-a-site.ipynb", "02-choose-a-cohort.ipynb"]
+def test_there_are_four_notebooks():
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01-download-a-site",
+        "02-choose-a-cohort",
+        "03-read-without-downloading",
+        "04-batch-on-a-cluster",
+    ]

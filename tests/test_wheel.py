@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import re
-import subprocess
-import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,38 +14,8 @@ import s3bids
 ROOT = Path(__file__).parents[1]
 
 
-def call(*command, cwd=ROOT):
-    # The home of a test is empty, and uv would fetch every package again.
-    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    environment = {**os.environ, "UV_CACHE_DIR": str(home / ".cache" / "uv")}  # noqa: TID251 - passed on
-    found = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
-    return found.stdout
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A folder with the source archive, and the wheel that was built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    call(sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", folder, ROOT)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def installed(built, tmp_path_factory):
-    """The folder of programs of a new environment that has the wheel and what it needs, and nothing else."""
-    place = tmp_path_factory.mktemp("environment") / "venv"
-    call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, place)
-    [wheel] = built.glob("*.whl")
-    python = place / "bin" / "python"
-    call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, "-c", "constraints.txt", wheel)
-    return place / "bin"
-
-
 @pytest.mark.slow
-def test_the_wheel_works_in_an_empty_environment(installed, tmp_path):
+def test_the_wheel_works_in_an_empty_environment(installed, call, tmp_path):
     program = installed / "s3bids"
     assert call(program, "--version", cwd=tmp_path) == f"s3bids {s3bids.__version__}\n"
     assert call(installed / "python", "-m", "s3bids", "--version", cwd=tmp_path) == f"s3bids {s3bids.__version__}\n"
@@ -62,7 +29,7 @@ def test_the_wheel_works_in_an_empty_environment(installed, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_its_extra_a_plot_names_the_command_that_installs_it(installed, tmp_path):
+def test_without_its_extra_a_plot_names_the_command_that_installs_it(installed, call, tmp_path):
     code = (
         "from s3bids import S3BIDSStudy, LocalFSParams\n"
         "from s3bids.testing.studies import write_study\n"
@@ -83,10 +50,23 @@ def test_the_package_says_that_it_is_typed(installed):
 
 
 @pytest.mark.slow
+def test_the_wheel_has_the_package_and_its_studies_and_nothing_else(built):
+    [wheel] = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        names = set(files.namelist())
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "s3bids").rglob("*") if path.is_file()}
+    wanted = {name for name in sources if "__pycache__" not in name}
+    wanted |= {f"s3bids/_studies/{path.name}" for path in (ROOT / "studies").glob("*.yaml")}
+    assert {name for name in names if not name.startswith(f"s3bids-{s3bids.__version__}.dist-info/")} == wanted
+    assert {"s3bids/py.typed", "s3bids/_studies/hbn-si.yaml", "s3bids/report/page.html.jinja"} <= wanted
+
+
+@pytest.mark.slow
 def test_the_source_archive_has_what_belongs_to_it(built):
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
+    # The wheel was built from it, so nothing that a build needs is missing.
     wanted = {"README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "studies/hbn-si.yaml", "docs/how-it-works.md"}
     assert wanted <= names
     assert not [name for name in names if name.startswith((".venv", "demo", ".git/"))]

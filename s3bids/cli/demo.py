@@ -9,11 +9,14 @@ from pathlib import Path
 
 import click
 
+from .completion import complete_directories
 from .options import ALL, Choice, Connection, not_empty
 
 
 @click.command("demo")
-@click.argument("directory", metavar="[DIR]", default="s3bids-demo", callback=not_empty)
+@click.argument(
+    "directory", metavar="[DIR]", shell_complete=complete_directories, default="s3bids-demo", callback=not_empty
+)
 def command(directory: str) -> int:
     """Make a small study, download it, and show what came.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_directories
 from .options import choice_options, connection_options, json_option, log_option, not_empty, study_argument
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@click.argument("directory", metavar="DIR", callback=not_empty)
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @study_argument
 @choice_options
 @json_option

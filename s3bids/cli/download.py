@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import complete_files, complete_studies
 from .options import (
     choice_options,
     connection_options,
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command("download")
-@click.argument("study", metavar="STUDY", required=False, callback=not_empty)
+@click.argument("study", metavar="STUDY", shell_complete=complete_studies, required=False, callback=not_empty)
 @directory_argument
 @choice_options
 @click.option("--jobs", type=int, metavar="N", help="Processes, -1 for all cores (default: 1, with many threads).")
@@ -39,8 +40,21 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that differ and are not ours.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and write nothing.")
-@click.option("--plan", "plan", metavar="F", callback=not_empty, help="Fetch this frozen plan: F DIR, without STUDY.")
-@click.option("--locked", metavar="F", callback=not_empty, help="Fetch exactly what s3bids lock wrote: F DIR.")
+@click.option(
+    "--plan",
+    "plan",
+    metavar="F",
+    shell_complete=complete_files,
+    callback=not_empty,
+    help="Fetch this frozen plan: F DIR, without STUDY.",
+)
+@click.option(
+    "--locked",
+    metavar="F",
+    shell_complete=complete_files,
+    callback=not_empty,
+    help="Fetch exactly what s3bids lock wrote: F DIR.",
+)
 @click.option("--shard", metavar="I/N", callback=shard_option_value, help="Fetch only part I of N equal ones.")
 @click.option("--retry-failed", is_flag=True, help="Fetch only what failed before, as the manifest in DIR has it.")
 @click.option("--reserve", metavar="SIZE", callback=size_option_value, help="Keep this much of the disk free, as 50G.")

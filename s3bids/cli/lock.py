@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_files
 from .options import choice_options, connection_options, json_option, log_option, not_empty, study_argument
 
 if TYPE_CHECKING:
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
 @click.command("lock")
 @study_argument
-@click.option("-o", "--output", metavar="F", required=True, callback=not_empty, help="The file to write: study.lock.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="F",
+    shell_complete=complete_files,
+    required=True,
+    callback=not_empty,
+    help="The file to write: study.lock.",
+)
 @choice_options
 @json_option
 @log_option

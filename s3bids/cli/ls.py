@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import complete_files
 from .header_view import check_table, show_headers
 from .options import (
     connection_options,
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     "--suffix", metavar="S", help="With --files or --headers: only subjects' files whose names end with this."
 )
 @click.option(
-    "-o", "--output", metavar="F", callback=not_empty, help="Write the table of --headers to a file: .tsv or .parquet."
+    "-o",
+    "--output",
+    metavar="F",
+    shell_complete=complete_files,
+    callback=not_empty,
+    help="Write the table of --headers to a file: .tsv or .parquet.",
 )
 @click.option(
     "--coverage", "with_coverage", is_flag=True, help="Count each subject's recordings: anat/T1w, func/bold ..."

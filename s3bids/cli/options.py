@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ConfigError
+from .completion import complete_directories, complete_files, complete_studies
 from .logs import open_log
 
 if TYPE_CHECKING:
@@ -126,12 +127,14 @@ def size_option_value(ctx: click.Context, param: click.Parameter, value: str | N
 
 def study_argument(command: Command) -> Command:
     """Add STUDY."""
-    return click.argument("study", metavar="STUDY", callback=not_empty)(command)
+    return click.argument("study", metavar="STUDY", shell_complete=complete_studies, callback=not_empty)(command)
 
 
 def directory_argument(command: Command) -> Command:
     """Add DIR."""
-    return click.argument("directory", metavar="[DIR]", required=False, callback=not_empty)(command)
+    return click.argument(
+        "directory", metavar="[DIR]", shell_complete=complete_directories, required=False, callback=not_empty
+    )(command)
 
 
 def json_option(command: Command) -> Command:
@@ -143,12 +146,13 @@ def log_option(command: Command) -> Command:
     """Add --log-file and --log-json, which are opened before anything else happens."""
 
     def opened(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        del ctx
-        if value is not None:
+        # Tab reads the line as well, and must not make a file.
+        if value is not None and not ctx.resilient_parsing:
             open_log(value, as_json=param.name == "log_json")
 
     text = "Append what happens, in detail, to this file."
     how: dict[str, Any] = {"metavar": "F", "expose_value": False, "is_eager": True, "callback": opened}
+    how["shell_complete"] = complete_files
     as_json = click.option("--log-json", help="The same, one JSON object a line.", **how)
     return click.option("--log-file", help=text, **how)(as_json(command))
 
@@ -229,7 +233,7 @@ def _from_file(parse: str) -> Callable[[click.Context, click.Parameter, str | No
     """Give a callback that reads the file of an option by a function of :mod:`s3bids.bids.lists`."""
 
     def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-        if value is None:
+        if value is None or ctx.resilient_parsing:
             return () if parse == "parse_subjects" else None
         not_empty(ctx, param, value)
         from ..bids import lists
@@ -277,6 +281,7 @@ _SUBJECT_OPTIONS = (
     click.option(
         "--subjects-file",
         metavar="FILE",
+        shell_complete=complete_files,
         callback=_from_file("parse_subjects"),
         help="Subjects from a file: one id a line, or a table with a column participant_id.",
     ),
@@ -301,6 +306,7 @@ _FILE_OPTIONS = (
     click.option(
         "--bids-filter-file",
         metavar="FILE",
+        shell_complete=complete_files,
         callback=_from_file("parse_filter_json"),
         help="Filters from the JSON file of fMRIPrep's option of this name.",
     ),
@@ -310,6 +316,7 @@ _FILE_OPTIONS = (
         "--keys-from",
         "keys",
         metavar="FILE",
+        shell_complete=complete_files,
         callback=_from_file("parse_keys"),
         help="Only the files named in a file: paths in the study, or keys, one a line.",
     ),

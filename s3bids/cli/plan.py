@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_files
 from .options import (
     choice_options,
     connection_options,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save",
     metavar="F",
+    shell_complete=complete_files,
     callback=not_empty,
     help="Also write the plan to this file (such as plan.jsonl.gz), to be fetched by s3bids download --plan.",
 )

@@ -79,7 +79,13 @@ def program(ctx: click.Context) -> None:
 
     Exit codes: 0 all wanted files are here and checked, 1 some failed or differ, 2 usage or configuration,
     3 verify or diff found a difference, 4 no space is left, 130 interrupted.
-    """
+
+    \b
+    Completion by Tab of commands, options, shipped studies and files: put this into
+      ~/.bashrc                   eval "$(_S3BIDS_COMPLETE=bash_source s3bids)"
+      ~/.zshrc                    eval "$(_S3BIDS_COMPLETE=zsh_source s3bids)"
+      ~/.config/fish/config.fish  _S3BIDS_COMPLETE=fish_source s3bids | source
+    """  # noqa: D301 - with a backspace click is told to keep the lines that follow
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_files, complete_studies
 from .options import Choice, Connection, choice_options, connection_options, json_option, log_option, not_empty
 
 if TYPE_CHECKING:
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("study", metavar="STUDY|DIR", callback=not_empty)
-@click.option("-o", "--output", metavar="F", default="coverage.html", callback=not_empty, help="The file to write.")
+@click.argument("study", metavar="STUDY|DIR", shell_complete=complete_studies, callback=not_empty)
+@click.option(
+    "-o",
+    "--output",
+    metavar="F",
+    shell_complete=complete_files,
+    default="coverage.html",
+    callback=not_empty,
+    help="The file to write.",
+)
 @click.option("--deep", is_flag=True, help="Of a download: read every file and compare its hash, where one is known.")
 @choice_options
 @json_option

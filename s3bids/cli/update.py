@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .completion import complete_directories
 from .options import Connection, connection_options, json_option, log_option, not_empty
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("update")
-@click.argument("directory", metavar="DIR", callback=not_empty)
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @click.option("--prune", "prunes", is_flag=True, help="Also delete files whose objects are gone, after listing them.")
 @click.option("--yes", is_flag=True, help="Delete without a question.")
 @click.option("--dry-run", is_flag=True, help="Fetch and delete nothing; say what would be.")

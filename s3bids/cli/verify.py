@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import complete_directories, complete_files
 from .options import Connection, connection_options, json_option, log_option, not_empty
 from .render import files_text, plain, size_text
 
@@ -16,11 +17,23 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("directory", metavar="DIR", callback=not_empty)
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @click.option("--deep", is_flag=True, help="Read every file and compare its hash, where one is known.")
 @click.option("--remote", is_flag=True, help="List the bucket as well, and compare it with what was downloaded.")
-@click.option("--plan", metavar="F", callback=not_empty, help="Compare with this frozen plan, object by object.")
-@click.option("--report", metavar="STEM", callback=not_empty, help="Also write STEM.txt and STEM.json.")
+@click.option(
+    "--plan",
+    metavar="F",
+    shell_complete=complete_files,
+    callback=not_empty,
+    help="Compare with this frozen plan, object by object.",
+)
+@click.option(
+    "--report",
+    metavar="STEM",
+    shell_complete=complete_files,
+    callback=not_empty,
+    help="Also write STEM.txt and STEM.json.",
+)
 @json_option
 @log_option
 @connection_options

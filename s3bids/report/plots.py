@@ -141,14 +141,16 @@ def plot_middle(image: Any, *, volume: int = 0, title: str = "", ax: Axes | None
     Raises
     ------
     ConfigError
-        If the image has fewer than three dimensions, or no such volume.
+        If the image has fewer than three dimensions, as a surface has, or no such volume.
     """
     require_matplotlib()
     import numpy as np
 
-    shape = image.shape
+    # Surfaces have no shape.
+    shape = getattr(image, "shape", ())
     if len(shape) < 3:
-        raise ConfigError(f"cannot draw an image of {len(shape)} dimensions; give one of three or four")
+        what = f"an image of {len(shape)} dimensions" if shape else "a surface: it has no voxels"
+        raise ConfigError(f"cannot draw {what}; give an image of three or four dimensions")
     volumes = int(np.prod(shape[3:], dtype=int))
     if not 0 <= volume < volumes:
         raise ConfigError(f"volume is {volume}; the image has {volumes}, counted from 0")
@@ -159,7 +161,7 @@ def plot_middle(image: Any, *, volume: int = 0, title: str = "", ax: Axes | None
         axis = _axis(image.affine, view)
         place: list[Any] = [slice(None)] * 3
         place[axis] = shape[axis] // 2
-        slices.append(_upright(np.asarray(image.dataobj[(*place, *rest)], dtype=float), image.affine, axis, view))
+        slices.append(_upright(_grey(image.dataobj[(*place, *rest)]), image.affine, axis, view))
     _draw_beside(axes, slices)
     if title:
         axes.set_title(_literal(title))
@@ -173,6 +175,16 @@ def _axis(affine: Any, view: int) -> int:
     codes = nib.orientations.io_orientation(affine)[:, 0]
     found = [axis for axis, code in enumerate(codes) if code == view]
     return found[0] if found else view
+
+
+def _grey(values: Any) -> Any:
+    """Give one number for each voxel: of complex ones the magnitude, of colours the mean of red, green and blue."""
+    import numpy as np
+
+    found = np.asarray(values)
+    if found.dtype.names:
+        return np.mean([found[name] for name in found.dtype.names if name != "A"], axis=0)
+    return np.abs(found).astype(float) if np.iscomplexobj(found) else found.astype(float)
 
 
 def _upright(picture: Any, affine: Any, axis: int, view: int) -> tuple[Any, float, float]:

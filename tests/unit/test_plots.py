@@ -180,3 +180,17 @@ def test_an_image_without_numbers_can_be_drawn():
     axes.figure.canvas.draw()
     with pytest.raises(ConfigError, match="of 2 dimensions"):
         plot_middle(nib.Nifti1Image(np.zeros((4, 4)), np.eye(4)))
+
+
+@pytest.mark.parametrize("kind", ["complex", "colours"])
+def test_complex_numbers_and_colours_become_grey(kind):
+    import nibabel as nib
+
+    shape = (4, 5, 6)
+    if kind == "complex":
+        data = np.full(shape, 3 + 4j, dtype=np.complex64)
+    else:
+        data = np.zeros(shape, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+        data["G"] = 15
+    axes = plot_middle(nib.Nifti1Image(data, np.eye(4)))
+    assert [set(np.unique(picture.get_array())) for picture in axes.get_images()] == [{5.0}] * 3
