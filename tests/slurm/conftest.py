@@ -153,15 +153,25 @@ class Cluster:
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def restart_node(self):
-        """Let the node lose its power and come back: every process on it is killed, and Slurm learns of it later."""
+        """Let the node lose its power and come back: every process on it is killed.
+
+        Slurm would notice after minutes; here an administrator tells it.
+        """
         daemon = self._daemons["slurmd"]
         daemon.kill()
         daemon.wait()
         for process in self._job_processes():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        self.run("scontrol", "update", f"NodeName={self.host}", "State=DOWN", "Reason=power")
         self._begin("slurmd", "-D", "-b")
+        wait_until(self._is_back, self.logs)
         self.wait_for_node()
+
+    def _is_back(self):
+        """Return the node to service, which Slurm refuses until its daemon has answered."""
+        self.run("scontrol", "update", f"NodeName={self.host}", "State=RESUME", is_checked=False)
+        return self.run("sinfo", "-h", "-o", "%t", is_checked=False) in ("idle", "mix", "alloc")
 
     def _job_processes(self):
         """Find the processes of jobs, which know the configuration of this cluster, and their step daemons."""
