@@ -266,6 +266,8 @@ class _Builder:
 
 
 def _starts(subject: str | None, session: str | None) -> tuple[str, str, str]:
+    # A name is cut at its underscores, so none repeats the whole label of a folder that has one.
+    subject, session = (None if name and "_" in name else name for name in (subject, session))
     one, other = f"{subject}_" if subject else "", f"{session}_" if session else ""
     return (one + other if one and other else "", one, other)
 

@@ -27,6 +27,8 @@ PATHS = [
     "sub-A-B/anat/sub-A-B_T1w.nii.gz",
     "sub-01/surf/lh.pial",
     "sub-01/sub-01_.h",
+    "sub-1_sub-2/sub-1_sub-2_sub-3_bold.json",
+    "sub-1/ses-1_x/sub-1_ses-1_x_bold.json",
     "code/sub-01/run.py",
     "derivatives/afq/sub-01/sub-01_dwi_space-RASMM_desc-prob-afq_tractography.trk",
     "derivatives/afq/dataset_description.json",
