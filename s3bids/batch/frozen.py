@@ -37,6 +37,8 @@ KIND = "s3bids plan"
 VERSION = 1
 #: Longest line: a key has at most 1,024 bytes, which JSON may write in six times as many, and comes with its target.
 _MOST_LINE = 64 * 1024
+#: Longest header: it says what was chosen, which may be many thousands of subjects or paths.
+_MOST_HEADER = 64 * 1024 * 1024
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 #: A little larger than the best, and several times as fast.
 _COMPRESSION = 4
@@ -261,7 +263,7 @@ def read_plan(path: str | os.PathLike[str]) -> FrozenPlan:
 
 
 def _read(lines: gzip.GzipFile, path: object) -> FrozenPlan:
-    header = _checked_header(_parsed(lines.readline(_MOST_LINE), path, 1), path)
+    header = _checked_header(_parsed(lines.readline(_MOST_HEADER), path, 1), path)
     columns: tuple[Any, ...] = ([], array("q"), [], [], array("d"), [], [])
     folders: dict[str | None, str | None] = {}
     number = 1

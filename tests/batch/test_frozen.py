@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -130,6 +131,12 @@ def test_names_that_exclude_each_other_meet_in_one_shard(targets):
     parts = [plan.shard(Shard(number, 4)).wanted.targets for number in range(1, 5)]
     assert sum(len(part) for part in parts) == len(targets)
     assert {part[row] for part in parts for row in refusals(part)} == names
+
+
+def test_a_plan_says_what_was_chosen_however_long_that_is(path):
+    chosen = tuple(f"sub-NDAR{number:08}" for number in range(20_000))
+    save_plan(replace(plan_of("x"), selection=(f"subjects={','.join(chosen)}", "keys=é")), path)
+    assert read_plan(path).selection == (f"subjects={','.join(chosen)}", "keys=é")
 
 
 # What is no plan
