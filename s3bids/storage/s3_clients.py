@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from ..errors import StorageError
 from .session import make_client, make_store
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ class S3Clients:
         import obstore
 
         options: GetOptions = {}
+        if if_match and not (if_match.isascii() and if_match.isprintable()):
+            # obstore panics, which no `except Exception` catches: one such object would end the whole run.
+            raise StorageError(
+                f"cannot read s3://{self._params.bucket_name}/{key}: its ETag {if_match!r} can be part of no request"
+            )
         if if_match:
             options["if_match"] = f'"{if_match}"'
         if end is not None:
