@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..batch import FrozenPlan, Shard, download_plan, freeze, read_plan
+from ..config.study_file import NAME
 from ..errors import ConfigError
 from ..transfer.manifest import STATE_FOLDER
 from .options import Choice, Connection
@@ -47,6 +48,9 @@ class FrozenSource:
 
     def directory(self, given: str | None) -> Path:
         """Give the directory of the download: by default the study's name in the working directory."""
+        if given is None and NAME.fullmatch(self.plan.study) is None:
+            # Whoever made the plan has no say in where it goes.
+            raise ConfigError(f"the plan is of {self.plan.study!r}, which can be the name of no directory; give DIR")
         return Path(self.plan.study if given is None else given)
 
     def download(self, directory: Path, **options: Any) -> DownloadReport:

@@ -54,6 +54,14 @@ def test_the_directory_is_by_default_the_studys_name(run, saved, work):
     assert (work / "ds" / "dataset_description.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "..", "-x", ""])
+def test_a_plan_does_not_say_where_outside_it_goes(refused, run, saved, work, name):
+    lines = gzip.decompress(saved.read_bytes())
+    saved.write_bytes(gzip.compress(lines.replace(b'"study":"ds"', f'"study":"{name}"'.encode(), 1)))
+    assert "can be the name of no directory; give DIR" in refused("download", "--plan", saved.name)
+    run("download", "--plan", saved.name, "out", code=0)
+
+
 def test_a_dry_run_shows_one_part(run, saved, work):
     whole = run("download", "--plan", saved.name, "out", "--dry-run", "--json", code=0).json
     part = run("download", "--plan", saved.name, "out", "--dry-run", "--json", "--shard", "1/4", code=0).json
