@@ -155,7 +155,17 @@ class FrozenPlan:
             while folder and folder not in below:
                 below[folder] = row
                 folder = folder.rpartition("/")[0]
-        return {row: found[below.get(targets[row], first[targets[row]])] for row in refused}
+
+        def stays(row: int) -> int:
+            """Follow a row to the one that it has to meet; that may have to meet a further one, deeper down."""
+            while row in refused:
+                other = below.get(targets[row], first[targets[row]])
+                if other == row:
+                    break
+                row = other
+            return row
+
+        return {row: found[stays(row)] for row in refused}
 
 
 def freeze(

@@ -139,6 +139,23 @@ def test_a_plan_says_what_was_chosen_however_long_that_is(path):
     assert read_plan(path).selection == (f"subjects={','.join(chosen)}", "keys=é")
 
 
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ("x", "x/sub-1", "x/sub-1/y", "sub-2/a", "sub-3/a", "sub-4/a"),
+        ("sub-1/x", "sub-1/x/y", "sub-1/x/y", "sub-1/x/y/z", "sub-2/a", "sub-3/a", "a", "b"),
+    ],
+)
+def test_names_that_exclude_each_other_in_a_row_meet_in_one_shard(targets):
+    from s3bids.transfer.refusals import refusals
+
+    plan = plan_of(*targets)
+    whole = sorted(targets[row] for row in refusals(targets))
+    for count in range(2, 9):
+        parts = [plan.shard(Shard(number, count)).wanted.targets for number in range(1, count + 1)]
+        assert sorted(part[row] for part in parts for row in refusals(part)) == whole
+
+
 # What is no plan
 
 
