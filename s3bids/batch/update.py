@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..branches import branch_of
 from ..choice import choosing
-from ..errors import ConfigError, DestinationError
+from ..errors import ConfigError, DestinationError, ObjectNotFoundError
 from ..study import S3BIDSStudy
+from ..transfer.branches import root_of
 from ..transfer.download import RUN
 from ..transfer.engine import writer_name
 from ..transfer.manifest import ManifestWriter, read_notes, read_records, require_manifest
@@ -142,14 +143,40 @@ def gone_upstream(
     """List the files whose objects are gone: those that can be deleted, and those that are not as we left them.
 
     A file can be deleted if the manifest has it and it is as it was written: a plain file of that size and time.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If nothing at all is left of a study: rather it is elsewhere, or not to be seen, than that it was emptied.
     """
     root = Path(directory)
     records = read_records(root, required=True)
     found = verify_remote(root, open_storage=open_storage, branch_of=branch_of)
     gone = sorted({each.target for each in found.differences if each.kind == "gone"})
+    _require_rest(root, records, set(gone), open_storage)
     ours = [target for target in gone if target in records and _is_ours(root, target, records[target])]
     here = [target for target in gone if target not in ours and os.path.lexists(root / target)]
     return ours, here
+
+
+def _require_rest(
+    directory: Path, records: dict[str, Record], gone: set[str], open_storage: Callable[[str], Storage]
+) -> None:
+    """Look once more at each study of which no file is left upstream."""
+    places = {(record.location, root_of(record.key, target) or "") for target, record in records.items()}
+    there = {
+        (record.location, root_of(record.key, target) or "")
+        for target, record in records.items()
+        if target not in gone
+    }
+    for location, prefix in sorted(places - there):
+        with open_storage(location) as storage:
+            if next(storage.list(prefix), None) is None:
+                place = f"{location}/{prefix}".rstrip("/")
+                raise ObjectNotFoundError(
+                    f"cannot tell what of {directory} is gone: there is nothing at {place} any more; nothing is "
+                    "deleted; find out where the study is now, or whether it can still be listed"
+                )
 
 
 def _is_ours(root: Path, target: str, record: Record) -> bool:
