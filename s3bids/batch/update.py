@@ -114,7 +114,9 @@ def update(
     chosen = asked.get("subjects")
     if "sample" in given or "balance" in given:
         chosen = asked.get("chosen")
+        # With the sample gone from it, it is a choice still: the sidecars and root files of its subjects come too.
         given = {name: value for name, value in given.items() if name not in _COHORT}
+        given.setdefault("with_sidecars", True)
     everyone = [subject.subject_id for subject in study.subjects]
     ids = everyone if chosen == "all" else [each for each in everyone if each in (chosen or ())]
     try:
@@ -126,6 +128,7 @@ def update(
             derivative_root=_rule(asked.get("derivative_root")),
             suffix=asked.get("suffix"),
             choice=choosing(**given),
+            again=asked,
             dry_run=dry_run,
             emit=emit,
         )

@@ -1,6 +1,9 @@
 """``s3bids update``: what is new or changed upstream comes, what is gone goes only if it is ours."""
 
 import json
+import shutil
+
+import pytest
 
 
 def test_only_what_is_new_or_changed_of_the_same_choice_comes(run, own, work, files_of):
@@ -105,3 +108,21 @@ def test_what_is_gone_is_listed_before_somebody_is_asked_with_json_too(run, own,
     found = run("update", "out", "--prune", "--json", code=2)
     assert found.out == ""
     assert "gone: code/convert.sh" in found.err
+
+
+def runs_of(directory):
+    lines = [line for path in (directory / ".s3bids").glob("*.jsonl") for line in path.read_text().splitlines()]
+    return [note for note in map(json.loads, lines) if note["event"] == "run"]
+
+
+@pytest.mark.parametrize("choice", [["--sample", "3"], ["--subjects", "02,01"], ["--where", "sex == 'F'"]])
+def test_an_update_is_no_choice_of_its_own(run, own, work, choice):
+    """A sample stays as it was at the second update too, and no update makes the next one list more."""
+    run("download", f"file://{own}", "out", *choice, code=0)
+    [first] = runs_of(work / "out")
+    for number in range(2):
+        (own / "CHANGES").write_text("new" * (number + 1))
+        shutil.copytree(own / "sub-01", own / f"sub-9{number}")
+        found = run("update", "out", "--json", code=0).json
+        assert found["fetched"] == 1
+        assert {json.dumps(note["asked"]) for note in runs_of(work / "out")} == {json.dumps(first["asked"])}
