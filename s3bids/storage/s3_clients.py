@@ -107,6 +107,13 @@ class S3Clients:
             if "without LOCATION" not in str(error) or not self._learn_region(asked_in):
                 raise
             return request(self._store(retries))
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            # No `except Exception` catches it: one odd object or address would end the whole program.
+            raise StorageError(
+                f"cannot ask for s3://{self._params.bucket_name}: obstore gave up ({error}); check the address"
+            ) from error
 
     def get(self, key: str, start: int, end: int | None, if_match: str | None, *, retries: int) -> GetResult:
         """Begin to read ``[start:end]`` of an object by obstore."""

@@ -121,3 +121,18 @@ def test_an_etag_that_no_request_can_carry_fails_alone(etag):
         pytest.raises(StorageError, match="cannot read s3://bucket/ds/x: its ETag .* can be part of no request"),
     ):
         list(storage.stream("ds/x", 0, etag, chunk_size=1024))
+
+
+class PanicException(BaseException):  # noqa: N818 - as that of pyo3 is called
+    """What obstore raises where it should not have got to."""
+
+
+def test_a_panic_of_obstore_is_an_error_that_can_be_caught():
+    def panic(store):
+        raise PanicException("called unwrap()")
+
+    with (
+        S3Storage(S3Params("bucket", "http://127.0.0.1:9", anon=True)) as storage,
+        pytest.raises(StorageError, match=r"cannot ask for s3://bucket: obstore gave up \(called unwrap\(\)\)"),
+    ):
+        storage._clients.ask(panic)
