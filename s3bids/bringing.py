@@ -74,7 +74,8 @@ class BringingStudy(ListedStudy):
             after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
             checked = replace(
                 checked,
-                about=self._about(chosen, derivatives, suffix, rules, wanted.subjects, choice.given, narrowed.seed) | kept,
+                about=self._about(chosen, derivatives, suffix, rules, wanted.subjects, choice.given, narrowed.seed)
+                | kept,
             )
             return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
         parts = self._parts(subjects, selection)

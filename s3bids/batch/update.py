@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bids.layouts import Layout
 from ..branches import branch_of
 from ..choice import choosing
 from ..errors import ConfigError, DestinationError, ObjectNotFoundError
@@ -76,6 +77,10 @@ def _selection(note: dict[str, Any]) -> Selection | None:
     texts = [note.get(name) for name in ("study", "location", "prefix", "layout", "participants")]
     asked = note.get("asked")
     if not all(isinstance(text, str) for text in texts) or not isinstance(asked, dict):
+        return None
+    # Notes come from the directory, and so from anybody.
+    are_subjects = all(isinstance(asked.get(name), str | list | None) for name in ("subjects", "chosen"))
+    if not are_subjects or not isinstance(asked.get("choice"), dict | None) or note["layout"] not in list(Layout):
         return None
     study, location, prefix, layout, participants = map(str, texts)
     return Selection(study, location, prefix, layout, participants, asked)
@@ -168,9 +173,7 @@ def _require_rest(
     """Look once more at each study of which no file is left upstream."""
     places = {(record.location, root_of(record.key, target) or "") for target, record in records.items()}
     there = {
-        (record.location, root_of(record.key, target) or "")
-        for target, record in records.items()
-        if target not in gone
+        (record.location, root_of(record.key, target) or "") for target, record in records.items() if target not in gone
     }
     for location, prefix in sorted(places - there):
         with open_storage(location) as storage:

@@ -34,7 +34,9 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Words in the names of variables that may hold secrets.
-_SECRET = re.compile(r"SECRET|TOKEN|PASS|CREDENTIAL|AUTH|PRIVATE|(?:^|_)(?:API)?KEYS?(?:_|$)|_(?:PWD|PAT)$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"SECRET|TOKEN|PASS|CREDENTIAL|AUTH|PRIVATE|(?:^|_)(?:API)?KEYS?(?:_|$)|_(?:PWD|PAT)$", re.IGNORECASE
+)
 #: Characters of a value that an error shows.
 _MOST_SHOWN = 60
 

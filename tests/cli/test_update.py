@@ -126,3 +126,17 @@ def test_an_update_is_no_choice_of_its_own(run, own, work, choice):
         found = run("update", "out", "--json", code=0).json
         assert found["fetched"] == 1
         assert {json.dumps(note["asked"]) for note in runs_of(work / "out")} == {json.dumps(first["asked"])}
+
+
+def test_notes_of_a_manifest_that_make_no_sense_are_passed_over(run, own, work):
+    run("download", f"file://{own}", "out", code=0)
+    [note] = runs_of(work / "out")
+    changes = [
+        {"layout": "flat"},
+        {"asked": {"subjects": 5}},
+        {"asked": {"subjects": "all", "choice": [1]}},
+        {"asked": {"choice": {"sample": 1}, "chosen": 7}},
+    ]
+    lines = "".join(f"{json.dumps(note | change)}\n" for change in changes)
+    (work / "out" / ".s3bids" / "manifest-other.jsonl").write_text(lines)
+    assert run("update", "out", "--json", code=0).json["complete"] is True

@@ -118,12 +118,12 @@ def test_a_storage_without_capabilities_does_the_same(filled):
 def test_an_etag_that_no_request_can_carry_fails_alone(etag):
     with (
         S3Storage(S3Params("bucket", "http://127.0.0.1:9", anon=True)) as storage,
-        pytest.raises(StorageError, match="cannot read s3://bucket/ds/x: its ETag .* can be part of no request"),
+        pytest.raises(StorageError, match=r"cannot read s3://bucket/ds/x: its ETag .* can be part of no request"),
     ):
         list(storage.stream("ds/x", 0, etag, chunk_size=1024))
 
 
-class PanicException(BaseException):  # noqa: N818 - as that of pyo3 is called
+class PanicException(BaseException):
     """What obstore raises where it should not have got to."""
 
 

@@ -281,7 +281,8 @@ def test_a_location_of_another_kind_is_refused(location):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://h:99999999", "http://h:x", "http://", "http://:80", "http://[::1", "http://a b", "http://a\nb", "h:80"]
+    "url",
+    ["http://h:99999999", "http://h:x", "http://", "http://:80", "http://[::1", "http://a b", "http://a\nb", "h:80"],
 )
 def test_an_address_that_no_client_can_connect_to_is_refused_without_its_password(url):
     with pytest.raises(ConfigError, match="which is no http:// or https:// address of a server"):
