@@ -44,15 +44,24 @@ class BringingStudy(ListedStudy):
         choice: Choosing | None = None,
         must_match: bool = False,
         retry_failed: bool = False,
+        again: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> DownloadReport:
+        """Bring what was chosen.
+
+        Parameters
+        ----------
+        again
+            What the manifest is to ask for at the next update, if not just this: an update is no choice of its own.
+        """
         checked = check_options(**options)
         check_flags(retry_failed=retry_failed)
         if retry_failed and choice is not None and choice.is_active:
             raise ConfigError(f"retry_failed brings what failed before; leave out {', '.join(choice.given)}")
         target = check_directory_argument(directory)
         rules = {"root": root, "derivative_root": derivative_root}
-        checked = replace(checked, about=self._about(subjects, derivatives, suffix, rules))
+        kept = {} if again is None else {"asked": dict(again)}
+        checked = replace(checked, about=self._about(subjects, derivatives, suffix, rules) | kept)
         if retry_failed:
             failed, lost = find_failed(self._data_set, target, self._retry_choice(subjects, derivatives, suffix))
             return self._bring(failed, target, checked, str(directory), [*subjects], lost, after_retry(target))
@@ -65,7 +74,8 @@ class BringingStudy(ListedStudy):
             after = After(choice.valid_subset and narrowed.is_subset, narrowed.undescribed, asked)
             checked = replace(
                 checked,
-                about=self._about(chosen, derivatives, suffix, rules, wanted.subjects, choice.given, narrowed.seed),
+                about=self._about(chosen, derivatives, suffix, rules, wanted.subjects, choice.given, narrowed.seed)
+                | kept,
             )
             return self._bring(narrowed.catalog, target, checked, str(directory), chosen, after=after)
         parts = self._parts(subjects, selection)

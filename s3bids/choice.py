@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .bids.filters import Filter
 
 
+#: What a regular expression may be compiled with, and how it says so itself.
+_FLAGS = ((re.ASCII, "a"), (re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"), (re.VERBOSE, "x"))
+
+
 @dataclass(frozen=True)
 class Choosing:
     """What users ask for beyond subjects, derivatives and a suffix; see :func:`choosing` for the arguments."""
@@ -168,5 +172,10 @@ def _plain(value: object) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
     if isinstance(value, re.Pattern):
-        return f"re:{value.pattern}"
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+        flags = "".join(letter for flag, letter in _FLAGS if value.flags & flag)
+        return f"re:(?{flags}){value.pattern}" if flags else f"re:{value.pattern}"
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    # A number of numpy is one; as text it could not be asked for again.
+    number = as_index(value)
+    return str(value) if number is None else number

@@ -37,7 +37,11 @@ KIND = "s3bids plan"
 VERSION = 1
 #: Longest line: a key has at most 1,024 bytes, which JSON may write in six times as many, and comes with its target.
 _MOST_LINE = 64 * 1024
+#: Longest header: it says what was chosen, which may be many thousands of subjects or paths.
+_MOST_HEADER = 64 * 1024 * 1024
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+#: What a download writes where a derivative has none.
+_DESCRIPTION = "dataset_description.json"
 #: A little larger than the best, and several times as fast.
 _COMPRESSION = 4
 
@@ -151,7 +155,17 @@ class FrozenPlan:
             while folder and folder not in below:
                 below[folder] = row
                 folder = folder.rpartition("/")[0]
-        return {row: found[below.get(targets[row], first[targets[row]])] for row in refused}
+
+        def stays(row: int) -> int:
+            """Follow a row to the one that it has to meet; that may have to meet a further one, deeper down."""
+            while row in refused:
+                other = below.get(targets[row], first[targets[row]])
+                if other == row:
+                    break
+                row = other
+            return row
+
+        return {row: found[stays(row)] for row in refused}
 
 
 def freeze(
@@ -261,7 +275,7 @@ def read_plan(path: str | os.PathLike[str]) -> FrozenPlan:
 
 
 def _read(lines: gzip.GzipFile, path: object) -> FrozenPlan:
-    header = _checked_header(_parsed(lines.readline(_MOST_LINE), path, 1), path)
+    header = _checked_header(_parsed(lines.readline(_MOST_HEADER), path, 1), path)
     columns: tuple[Any, ...] = ([], array("q"), [], [], array("d"), [], [])
     folders: dict[str | None, str | None] = {}
     number = 1
@@ -320,8 +334,9 @@ def _checked_header(header: dict[str, Any], path: object) -> dict[str, Any]:
             raise ConfigError(f"{path}, line 1: {name!r} is {header.get(name)!r}; make the plan anew")
     if header["layout"] not in list(Layout) or not all(isinstance(word, str) for word in header["selection"]):
         raise ConfigError(f"{path}, line 1: the layout or the selection makes no sense; make the plan anew")
-    undescribed = header.get("undescribed", {})
-    if not isinstance(undescribed, dict) or not all(isinstance(name, str) for name in undescribed.values()):
+    if not _is_time(header["time"]):
+        raise ConfigError(f"{path}, line 1: 'time' is {header['time']!r}; make the plan anew")
+    if not _is_undescribed(header.get("undescribed", {})):
         raise ConfigError(f"{path}, line 1: 'undescribed' makes no sense; make the plan anew")
     known = {field.name: field.default for field in fields(Access)}
     storage = header["storage"]
@@ -340,9 +355,41 @@ def _checked_row(row: dict[str, Any], path: object, number: int) -> list[Any]:
         if type(value) not in kinds:
             raise ConfigError(f"{path}, line {number}: {name!r} is {value!r}; make the plan anew")
         values.append(value)
-    if not row["key"] or not 0 <= row["size"] < 1 << 63 or not math.isfinite(row["modified"] or 0.0):
+    if not row["key"] or not 0 <= row["size"] < 1 << 63 or not _is_time(row["modified"] or 0.0):
         raise ConfigError(f"{path}, line {number}: no object has this key, size and time; make the plan anew")
+    etag = row["etag"]
+    if etag is not None and not (etag.isascii() and etag.isprintable()):
+        # It is sent as it stands, in the header of a request.
+        raise ConfigError(f"{path}, line {number}: no object has the ETag {etag!r}; make the plan anew")
+    if not _is_text(*(value for value in values if isinstance(value, str))):
+        raise ConfigError(f"{path}, line {number}: the names are no text; make the plan anew")
     return values
+
+
+def _is_time(value: float) -> bool:
+    """Say whether a number can be a time: JSON may hold whole numbers that no float can."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_text(*values: str) -> bool:
+    """Say whether texts can be written: JSON may hold halves of characters."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_undescribed(found: object) -> bool:
+    """Say whether these are descriptions that a download may write: target and name."""
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        return False
+    targets = list(found)
+    are_descriptions = all(target.rpartition("/")[2] == _DESCRIPTION for target in targets)
+    return are_descriptions and not refusals(targets) and _is_text(*targets, *found.values())
 
 
 __all__ = ["KIND", "VERSION", "Access", "FrozenPlan", "freeze", "read_plan", "save_plan"]

@@ -128,7 +128,10 @@ def write_job(
     files = JobFiles(folder, *(folder / name for name in names))
     save_plan(plan, files.plan)
     name = _PLAIN_NAME.sub("-", plan.study)
-    words = [*program, "download", "--plan", str(files.plan), str(root), *job.words]
+    access = plan.access
+    # Whoever submits the job agrees to sign for this server; the plan alone could be anybody's.
+    server = () if access.anon or access.endpoint_url is None else ("--endpoint-url", access.endpoint_url)
+    words = [*program, "download", "--plan", str(files.plan), str(root), *job.words, *server]
     _write(files.download, _download_script(name, job, shlex.join(words)))
     words = [*program, "verify", str(root), "--plan", str(files.plan), "--report", str(files.report)]
     _write(files.verify, _verify_script(name, job, shlex.join(words)))
@@ -138,7 +141,8 @@ def write_job(
 
 def _write(path: Path, text: str) -> None:
     with atomic_file(path) as file:
-        file.write(text.encode())
+        # Names of files need not be text.
+        file.write(text.encode(errors="surrogateescape"))
 
 
 def _head(options: Sequence[str]) -> str:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bids.layouts import Layout
 from ..branches import branch_of
 from ..choice import choosing
-from ..errors import ConfigError, DestinationError
+from ..errors import ConfigError, DestinationError, ObjectNotFoundError
 from ..study import S3BIDSStudy
+from ..transfer.branches import root_of
 from ..transfer.download import RUN
 from ..transfer.engine import writer_name
 from ..transfer.manifest import ManifestWriter, read_notes, read_records, require_manifest
@@ -76,6 +78,10 @@ def _selection(note: dict[str, Any]) -> Selection | None:
     asked = note.get("asked")
     if not all(isinstance(text, str) for text in texts) or not isinstance(asked, dict):
         return None
+    # Notes come from the directory, and so from anybody.
+    are_subjects = all(isinstance(asked.get(name), str | list | None) for name in ("subjects", "chosen"))
+    if not are_subjects or not isinstance(asked.get("choice"), dict | None) or note["layout"] not in list(Layout):
+        return None
     study, location, prefix, layout, participants = map(str, texts)
     return Selection(study, location, prefix, layout, participants, asked)
 
@@ -113,7 +119,9 @@ def update(
     chosen = asked.get("subjects")
     if "sample" in given or "balance" in given:
         chosen = asked.get("chosen")
+        # With the sample gone from it, it is a choice still: the sidecars and root files of its subjects come too.
         given = {name: value for name, value in given.items() if name not in _COHORT}
+        given.setdefault("with_sidecars", True)
     everyone = [subject.subject_id for subject in study.subjects]
     ids = everyone if chosen == "all" else [each for each in everyone if each in (chosen or ())]
     try:
@@ -125,6 +133,7 @@ def update(
             derivative_root=_rule(asked.get("derivative_root")),
             suffix=asked.get("suffix"),
             choice=choosing(**given),
+            again=asked,
             dry_run=dry_run,
             emit=emit,
         )
@@ -142,14 +151,38 @@ def gone_upstream(
     """List the files whose objects are gone: those that can be deleted, and those that are not as we left them.
 
     A file can be deleted if the manifest has it and it is as it was written: a plain file of that size and time.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If nothing at all is left of a study: rather it is elsewhere, or not to be seen, than that it was emptied.
     """
     root = Path(directory)
     records = read_records(root, required=True)
     found = verify_remote(root, open_storage=open_storage, branch_of=branch_of)
     gone = sorted({each.target for each in found.differences if each.kind == "gone"})
+    _require_rest(root, records, set(gone), open_storage)
     ours = [target for target in gone if target in records and _is_ours(root, target, records[target])]
     here = [target for target in gone if target not in ours and os.path.lexists(root / target)]
     return ours, here
+
+
+def _require_rest(
+    directory: Path, records: dict[str, Record], gone: set[str], open_storage: Callable[[str], Storage]
+) -> None:
+    """Look once more at each study of which no file is left upstream."""
+    places = {(record.location, root_of(record.key, target) or "") for target, record in records.items()}
+    there = {
+        (record.location, root_of(record.key, target) or "") for target, record in records.items() if target not in gone
+    }
+    for location, prefix in sorted(places - there):
+        with open_storage(location) as storage:
+            if next(storage.list(prefix), None) is None:
+                place = f"{location}/{prefix}".rstrip("/")
+                raise ObjectNotFoundError(
+                    f"cannot tell what of {directory} is gone: there is nothing at {place} any more; nothing is "
+                    "deleted; find out where the study is now, or whether it can still be listed"
+                )
 
 
 def _is_ours(root: Path, target: str, record: Record) -> bool:

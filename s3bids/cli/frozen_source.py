@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..batch import FrozenPlan, Shard, download_plan, freeze, read_plan
+from ..batch import Access, FrozenPlan, Shard, download_plan, freeze, read_plan
+from ..config.study_file import NAME
 from ..errors import ConfigError
+from ..storage.params import environment_endpoint, without_password
 from ..transfer.manifest import STATE_FOLDER
 from .options import Choice, Connection
 
@@ -47,6 +49,9 @@ class FrozenSource:
 
     def directory(self, given: str | None) -> Path:
         """Give the directory of the download: by default the study's name in the working directory."""
+        if given is None and NAME.fullmatch(self.plan.study) is None:
+            # Whoever made the plan has no say in where it goes.
+            raise ConfigError(f"the plan is of {self.plan.study!r}, which can be the name of no directory; give DIR")
         return Path(self.plan.study if given is None else given)
 
     def download(self, directory: Path, **options: Any) -> DownloadReport:
@@ -75,7 +80,20 @@ def from_file(path: str, shard: Shard | None, connection: Connection, choice: Ch
     if choice != Choice():
         raise click.UsageError("the plan says what is wanted; choose when you make it, with s3bids plan STUDY --save")
     plan = read_plan(path)
-    return FrozenSource(plan, connection.applied_to(plan.access).open(plan.location), shard)
+    access = connection.applied_to(plan.access)
+    _require_agreement(plan.access, access, connection)
+    return FrozenSource(plan, access.open(plan.location), shard)
+
+
+def _require_agreement(planned: Access, access: Access, connection: Connection) -> None:
+    """Refuse to sign for a server that only the plan names: it would get the access key and the session token."""
+    has_agreed = connection.sign or connection.profile is not None or connection.endpoint_url is not None
+    if access.anon or has_agreed or planned.endpoint_url in (None, without_password(environment_endpoint())):
+        return
+    raise ConfigError(
+        f"the plan wants signed requests to {planned.endpoint_url}; if you trust this server agree with --sign or "
+        "--profile, or name it with --endpoint-url; --no-sign sends unsigned ones"
+    )
 
 
 def from_study(chosen: Chosen, shard: Shard, directory: Path) -> FrozenSource:

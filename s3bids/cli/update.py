@@ -46,7 +46,7 @@ def command(
     from ..transfer.plan import FETCHING
     from .outcome import exit_code, is_complete, show_trouble
     from .progress import progress
-    from .render import files_text, out, out_all, out_json, size_text
+    from .render import files_text, out, out_all, out_json, say, size_text
 
     is_signed = connection.is_signed(default=False)
 
@@ -71,10 +71,18 @@ def command(
                 reports.append(error.report)
         show_trouble(reports[-1])
     ours, kept = gone_upstream(directory, open_storage=open_storage) if prunes else ([], [])
-    if not as_json:
-        out_all([f"gone: {target}" for target in ours] + [f"gone, but changed here and kept: {each}" for each in kept])
+    lines = [f"gone: {target}" for target in ours] + [f"gone, but changed here and kept: {each}" for each in kept]
     deleted: list[str] = []
-    if ours and not dry_run and (yes or _agreed(len(ours))):
+    if not as_json:
+        out_all(lines)
+    elif not (yes or dry_run):
+        # Whoever is asked has to see what for.
+        for line in lines:
+            say(line)
+    if ours and not dry_run and any(report.failed for report in reports):
+        # What an object is now called may be what failed.
+        say("since some files failed, nothing is deleted; run the same command again")
+    elif ours and not dry_run and (yes or _agreed(len(ours))):
         deleted = prune(directory, ours)
     fetched = sum(report.fetched for report in reports)
     to_fetch = sum(report.plan.count(*FETCHING) for report in reports if report.plan) if dry_run else 0

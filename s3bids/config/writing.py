@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from ..selection import SubjectChoice
     from ..study import S3BIDSStudy
+
+
+#: What would be read as a variable; without its end it stands for itself.
+_VARIABLE = re.compile(r"\$\{(?=[^}]*\})")
 
 
 def load_study(path: str | os.PathLike[str] | StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDSStudy:
@@ -130,7 +135,7 @@ def _written(value: Any) -> Any:
         return {key: _written(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_written(item) for item in value]
-    return value.replace("${", "$${") if isinstance(value, str) else value
+    return _VARIABLE.sub("$${", value) if isinstance(value, str) else value
 
 
 __all__ = ["config_of_study", "load_study", "save_study", "write_config"]

@@ -27,14 +27,16 @@ MOST_LEVELS = 8
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map"))
-#: Numbers as people mean them; YAML 1.1 also reads 010 as 8 and 1:30 as 90.
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
+#: Numbers as people mean them; YAML 1.1 also reads 010 as 8 and 1:30 as 90. Longer ones count nothing, and are text.
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 #: A variable, or with a second dollar sign just these characters.
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Words in the names of variables that may hold secrets.
-_SECRET = re.compile(r"SECRET|TOKEN|PASS|CREDENTIAL|AUTH|(?:^|_)(?:API)?KEYS?(?:_|$)", re.IGNORECASE)
+_SECRET = re.compile(
+    r"SECRET|TOKEN|PASS|CREDENTIAL|AUTH|PRIVATE|(?:^|_)(?:API)?KEYS?(?:_|$)|_(?:PWD|PAT)$", re.IGNORECASE
+)
 #: Characters of a value that an error shows.
 _MOST_SHOWN = 60
 

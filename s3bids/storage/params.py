@@ -6,6 +6,7 @@ This is the only module of the package that reads environment variables.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -261,7 +262,10 @@ def without_password(url: str | None) -> str | None:
     """
     if url is None:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//.*@", "//", url, flags=re.DOTALL)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
@@ -292,9 +296,19 @@ def _check_endpoint(name: str, url: str | None) -> None:
         return
     if not isinstance(url, str):
         raise TypeError(f"{name} must be text or None, not {type(url).__name__}")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ConfigError(f"{name} is {url!r}, which is no http:// or https:// address of a server")
+    if not _is_address(url):
+        raise ConfigError(f"{name} is {without_password(url)!r}, which is no http:// or https:// address of a server")
+
+
+def _is_address(url: str) -> bool:
+    """Say whether a client can connect to an address: obstore panics at some that none can."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    is_plain = url.isprintable() and " " not in url
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
 
 
 def _check_text(name: str, value: object) -> None:

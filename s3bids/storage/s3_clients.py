@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from ..errors import StorageError
 from .session import make_client, make_store
 
 if TYPE_CHECKING:
@@ -106,12 +107,24 @@ class S3Clients:
             if "without LOCATION" not in str(error) or not self._learn_region(asked_in):
                 raise
             return request(self._store(retries))
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            # No `except Exception` catches it: one odd object or address would end the whole program.
+            raise StorageError(
+                f"cannot ask for s3://{self._params.bucket_name}: obstore gave up ({error}); check the address"
+            ) from error
 
     def get(self, key: str, start: int, end: int | None, if_match: str | None, *, retries: int) -> GetResult:
         """Begin to read ``[start:end]`` of an object by obstore."""
         import obstore
 
         options: GetOptions = {}
+        if if_match and not (if_match.isascii() and if_match.isprintable()):
+            # obstore panics, which no `except Exception` catches: one such object would end the whole run.
+            raise StorageError(
+                f"cannot read s3://{self._params.bucket_name}/{key}: its ETag {if_match!r} can be part of no request"
+            )
         if if_match:
             options["if_match"] = f'"{if_match}"'
         if end is not None:

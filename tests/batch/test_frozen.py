@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -132,6 +133,29 @@ def test_names_that_exclude_each_other_meet_in_one_shard(targets):
     assert {part[row] for part in parts for row in refusals(part)} == names
 
 
+def test_a_plan_says_what_was_chosen_however_long_that_is(path):
+    chosen = tuple(f"sub-NDAR{number:08}" for number in range(20_000))
+    save_plan(replace(plan_of("x"), selection=(f"subjects={','.join(chosen)}", "keys=é")), path)
+    assert read_plan(path).selection == (f"subjects={','.join(chosen)}", "keys=é")
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ("x", "x/sub-1", "x/sub-1/y", "sub-2/a", "sub-3/a", "sub-4/a"),
+        ("sub-1/x", "sub-1/x/y", "sub-1/x/y", "sub-1/x/y/z", "sub-2/a", "sub-3/a", "a", "b"),
+    ],
+)
+def test_names_that_exclude_each_other_in_a_row_meet_in_one_shard(targets):
+    from s3bids.transfer.refusals import refusals
+
+    plan = plan_of(*targets)
+    whole = sorted(targets[row] for row in refusals(targets))
+    for count in range(2, 9):
+        parts = [plan.shard(Shard(number, count)).wanted.targets for number in range(1, count + 1)]
+        assert sorted(part[row] for part in parts for row in refusals(part)) == whole
+
+
 # What is no plan
 
 
@@ -181,6 +205,19 @@ def row(**changes):
         (row(target=["x"]), "line 3: 'target'"),
         (row(subject=1), "line 3: 'subject' is 1"),
         (row(key="x" * 100_000), "damaged in line 3"),
+        (row(modified=10**400), "line 3: no object has"),
+        (row(etag="a\r\nX-Other: 1"), "line 3: no object has the ETag"),
+        (row(etag="é"), "line 3: no object has the ETag"),
+        (row(key="\ud800"), "line 3: the names are no text"),
+        (row(target="sub-1/\ud800"), "line 3: the names are no text"),
+        (row(subject="\udcff"), "line 3: the names are no text"),
+        (header(time=math.nan), "line 1: 'time' is nan"),
+        (header(time=10**400), "line 1: 'time' is 1000"),
+        (header(undescribed={".s3bids/manifest.jsonl": "x"}), "'undescribed'"),
+        (header(undescribed={".s3bids/dataset_description.json": "x"}), "'undescribed'"),
+        (header(undescribed={"../dataset_description.json": "x"}), "'undescribed'"),
+        (header(undescribed={"sub-1/anat/x.json": "x"}), "'undescribed'"),
+        (header(undescribed={"\ud800/dataset_description.json": "x"}), "'undescribed'"),
     ],
     ids=itertools.count(),
 )

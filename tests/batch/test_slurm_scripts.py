@@ -3,10 +3,11 @@
 import math
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 
-from s3bids.batch import SlurmJob, freeze, read_plan, verify_plan, write_job
+from s3bids.batch import Access, SlurmJob, freeze, read_plan, verify_plan, write_job
 from s3bids.bids.layouts import Layout
 from s3bids.errors import ConfigError
 from s3bids.storage import S3Params, S3Storage
@@ -72,6 +73,25 @@ def test_a_task_finds_its_shard_whatever_the_directory_is_called(tmp_path, varia
     assert record.read_text() == "".join(f"{word}\n" for word in expected)
     subprocess.run(["sh", files.verify], env=environment, check=True)
     assert record.read_text().startswith(f"verify\n{directory}\n--plan\n{files.plan}\n--report\n")
+
+
+@pytest.mark.parametrize(("anon", "expected"), [(True, False), (False, True)])
+def test_the_server_that_requests_are_signed_for_is_named(tmp_path, anon, expected):
+    """A plan alone does not get them signed for a server of its own."""
+    storage = S3Storage(S3Params("bucket", "http://127.0.0.1:9", anon=anon, profile_name=None if anon else "lab"))
+    plan = replace(plan_of(), access=Access.of(storage))
+    files = write_job(plan, tmp_path / "out", SlurmJob(2), ("s3bids",))
+    assert ("--endpoint-url http://127.0.0.1:9" in files.download.read_text()) is expected
+
+
+def test_a_directory_whose_name_is_no_text_is_taken_as_it_is(tmp_path):
+    program = tmp_path / "program"
+    program.write_text(FAKE)
+    program.chmod(0o755)
+    directory = tmp_path / os.fsdecode(b"\xff")
+    files = write_job(plan_of(), directory, SlurmJob(1), (str(program),))
+    subprocess.run(["sh", files.verify], env={"RECORD": str(tmp_path / "record"), "PATH": os.defpath}, check=True)
+    assert (tmp_path / "record").read_bytes().split(b"\n")[1] == os.fsencode(directory)
 
 
 def test_the_verification_is_submitted_behind_the_array(tmp_path):

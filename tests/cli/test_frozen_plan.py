@@ -54,6 +54,14 @@ def test_the_directory_is_by_default_the_studys_name(run, saved, work):
     assert (work / "ds" / "dataset_description.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "..", "-x", ""])
+def test_a_plan_does_not_say_where_outside_it_goes(refused, run, saved, work, name):
+    lines = gzip.decompress(saved.read_bytes())
+    saved.write_bytes(gzip.compress(lines.replace(b'"study":"ds"', f'"study":"{name}"'.encode(), 1)))
+    assert "can be the name of no directory; give DIR" in refused("download", "--plan", saved.name)
+    run("download", "--plan", saved.name, "out", code=0)
+
+
 def test_a_dry_run_shows_one_part(run, saved, work):
     whole = run("download", "--plan", saved.name, "out", "--dry-run", "--json", code=0).json
     part = run("download", "--plan", saved.name, "out", "--dry-run", "--json", "--shard", "1/4", code=0).json
@@ -116,3 +124,31 @@ def test_a_place_where_no_plan_can_be_saved(run, url, work):
     assert (work / "such").is_file()
     (work / "folder").mkdir()
     assert "a directory has that name" in run("plan", url, "--save", "folder", code=1).err
+
+
+@pytest.fixture
+def signing(saved, environment):
+    """A plan that wants signed requests to a server of its own, and credentials that lie about."""
+    header, _, rest = gzip.decompress(saved.read_bytes()).partition(b"\n")
+    values = json.loads(header)
+    values["location"] = "s3://bucket"
+    values["storage"] |= {"anon": False, "endpoint_url": "http://127.0.0.1:9"}
+    saved.write_bytes(gzip.compress(json.dumps(values).encode() + b"\n" + rest))
+    environment |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_SESSION_TOKEN": "hush-hush"}
+    return saved
+
+
+def test_a_plan_cannot_have_requests_signed_for_a_server_of_its_own(refused, signing):
+    text = refused("download", "--plan", signing.name, "out")
+    assert "signed requests to http://127.0.0.1:9; if you trust this server agree with --sign" in text
+    assert "hush" not in text
+
+
+@pytest.mark.parametrize("agreed", [["--sign"], ["--no-sign"], ["--endpoint-url", "http://127.0.0.1:9"]])
+def test_who_fetches_a_plan_can_agree_to_sign(run, signing, agreed):
+    run("download", "--plan", signing.name, "out", "--dry-run", *agreed, code=0)
+
+
+def test_the_server_that_the_environment_names_is_trusted(run, signing, environment):
+    environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+    run("download", "--plan", signing.name, "out", "--dry-run", code=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from s3bids import LocalFSParams, LocalStorage, S3BIDSStudy, S3Params
-from s3bids.errors import S3BIDSError
+from s3bids.errors import ConfigError, S3BIDSError
 from s3bids.testing.faults import Answer, Fault, Page
 
 
@@ -269,6 +269,7 @@ def test_a_bad_participant_table_is_named(local, table, text):
         ({"n_jobs": 1.5}, TypeError, "n_jobs must be an integer or None, not float"),
         ({"n_jobs": True}, TypeError, "n_jobs must be an integer or None, not bool"),
         ({"n_jobs": 0}, ValueError, "n_jobs is 0; give at least 1, or -1 for all cores"),
+        ({"n_jobs": 10**11}, ConfigError, "n_jobs is 100000000000; no machine runs so many processes"),
         ({"verify": "md5"}, ValueError, "verify is 'md5'; choose from size, etag, sha256"),
         ({"verify": None}, ValueError, "verify is None; choose from size, etag, sha256"),
         ({"dry_run": 1}, TypeError, "dry_run must be True or False, not int"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3bids import DownloadError
-from s3bids.batch import Shard, download_plan, freeze, read_plan, save_plan
+from s3bids.batch import Shard, download_plan, drift, freeze, read_plan, save_plan, verify_plan
 from s3bids.errors import ConfigError
 from s3bids.testing.faults import Proxy
 from s3bids.transfer.download import Options
@@ -168,3 +169,18 @@ def test_a_storage_of_another_place_is_refused(frozen, local, out):
 def test_processes_may_share_the_work_of_a_shard(frozen, out, tree):
     report = download_plan(frozen, out, shard=Shard(1, 2), n_jobs=2)
     assert 0 < report.fetched == len(tree(out)) < len(frozen)
+
+
+def test_an_older_file_of_the_same_size_is_not_the_object_of_the_plan(local, out):
+    """Where a storage has no ETags the time tells: the task that should bring the new object may have failed."""
+    study = local.study()
+    study.download_dataset(out, derivatives=True)
+    path = local.root / local.bucket / "ds" / "README"
+    path.write_bytes(b"readme")
+    os.utime(path, (1, 1))
+    plan = freeze_study(study)
+    [difference] = verify_plan(out, plan).differences
+    assert (difference.target, difference.kind) == ("README", "other")
+    assert [each.target for each in drift(out, plan)] == ["README"]
+    download_plan(plan, out)
+    assert verify_plan(out, plan).differences == ()

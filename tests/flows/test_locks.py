@@ -47,6 +47,23 @@ def test_a_lock_brings_the_old_versions_back(versioned, tmp_path, out, tree):
     assert {record.key: record.version for record in records.values()} == before
 
 
+def test_what_has_the_version_null_or_is_deleted_is_locked_as_it_is(versioned, tmp_path, out, tree):
+    versioned.put({"ds/gone.txt": b"x"})
+    versioned.remove("ds/gone.txt")
+    status = {"Bucket": versioned.bucket, "VersioningConfiguration": {"Status": "Suspended"}}
+    versioned.client.put_bucket_versioning(**status)
+    versioned.put({"ds/README": b"of no version"})
+    plan = locked(versioned, tmp_path)
+    versions = dict(zip(plan.wanted.keys, plan.wanted.versions, strict=True))
+    assert "ds/gone.txt" not in versions
+    assert [key for key, version in versions.items() if version is None] == ["ds/README"]
+    versioned.put({"ds/README": b"again"})
+    with pytest.raises(DownloadError) as caught:
+        download_plan(plan, out)
+    assert [failure.target for failure in caught.value.failures] == ["README"]
+    assert tree(out)["CHANGES"] == b"CHANGES"
+
+
 def test_a_version_that_is_gone_is_named(versioned, tmp_path, out):
     plan = locked(versioned, tmp_path)
     version = dict(zip(plan.wanted.keys, plan.wanted.versions, strict=True))["ds/README"]

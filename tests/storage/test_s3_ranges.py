@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3bids.errors import ObjectChangedError, ObjectNotFoundError
+from s3bids.errors import ObjectChangedError, ObjectNotFoundError, StorageError
 from s3bids.storage import S3Params, S3Storage
 from s3bids.storage.capabilities import ObjectWriter, RangeReader, read_range, writing
 from s3bids.testing.faults import Answer, Fault, Page, Proxy
@@ -112,3 +112,27 @@ def test_a_storage_without_capabilities_does_the_same(filled):
         raise ZeroDivisionError
     assert storage.read("ds/y") == b"1234"
     assert plain.asked == ["head", "read", "upload"]
+
+
+@pytest.mark.parametrize("etag", ["a\r\nX-Other: 1", "\0", "é"])
+def test_an_etag_that_no_request_can_carry_fails_alone(etag):
+    with (
+        S3Storage(S3Params("bucket", "http://127.0.0.1:9", anon=True)) as storage,
+        pytest.raises(StorageError, match=r"cannot read s3://bucket/ds/x: its ETag .* can be part of no request"),
+    ):
+        list(storage.stream("ds/x", 0, etag, chunk_size=1024))
+
+
+class PanicException(BaseException):
+    """What obstore raises where it should not have got to."""
+
+
+def test_a_panic_of_obstore_is_an_error_that_can_be_caught():
+    def panic(store):
+        raise PanicException("called unwrap()")
+
+    with (
+        S3Storage(S3Params("bucket", "http://127.0.0.1:9", anon=True)) as storage,
+        pytest.raises(StorageError, match=r"cannot ask for s3://bucket: obstore gave up \(called unwrap\(\)\)"),
+    ):
+        storage._clients.ask(panic)

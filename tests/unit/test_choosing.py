@@ -1,5 +1,9 @@
 """What users ask for, checked; samples; and the choice on a complete listing."""
 
+import json
+import re
+
+import numpy
 import pytest
 
 from s3bids.bids.filters import parse_filters
@@ -265,3 +269,20 @@ def test_a_balanced_sample_takes_as_many_of_each_value(number, sizes):
 def test_a_sample_that_is_too_large_is_refused(number, groups, text):
     with pytest.raises(ConfigError, match=text):
         sampled(SUBJECTS, number, 0, groups)
+
+
+def test_what_was_asked_for_is_given_as_json_can_hold_it_and_can_be_asked_for_again():
+    chosen = choosing(
+        sample=numpy.int64(2),
+        random_seed=numpy.int32(1),
+        keys={"README"},
+        filters={"task": re.compile("^Rest", re.IGNORECASE), "run": [1, None]},
+    )
+    given = json.loads(json.dumps(chosen.given))
+    assert given == {
+        "sample": 2,
+        "random_seed": 1,
+        "keys": ["README"],
+        "filters": {"task": "re:(?i)^Rest", "run": [1, None]},
+    }
+    assert choosing(**given).given == given

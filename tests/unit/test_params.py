@@ -278,3 +278,15 @@ def test_the_location_of_a_bucket_on_s3_goes_with_what_else_was_said(environment
 def test_a_location_of_another_kind_is_refused(location):
     with pytest.raises(ConfigError, match="neither s3://bucket nor file:///root/bucket"):
         location_params(location)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h:99999999", "http://h:x", "http://", "http://:80", "http://[::1", "http://a b", "http://a\nb", "h:80"],
+)
+def test_an_address_that_no_client_can_connect_to_is_refused_without_its_password(url):
+    with pytest.raises(ConfigError, match="which is no http:// or https:// address of a server"):
+        S3Params("bucket", url)
+    with pytest.raises(ConfigError) as caught:
+        S3Params("bucket", url.replace("//", "//me:hush-hush@"))
+    assert "hush-hush" not in str(caught.value)

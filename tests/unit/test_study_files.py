@@ -159,6 +159,12 @@ BROKEN = [
     ("bucket: ${NOT SET}", 1, "${NOT SET} names no variable; write ${NAME}"),
     ("bucket: b\nendpoint_url: http://x/${AWS_SECRET_ACCESS_KEY}", 2, "the variable AWS_SECRET_ACCESS_KEY may hold"),
     ("bucket: b\nprefix: ${GITHUB_TOKEN}", 2, "the variable GITHUB_TOKEN may hold a secret"),
+    ("bucket: b\nprefix: ${MYSQL_PWD}", 2, "the variable MYSQL_PWD may hold a secret"),
+    ("bucket: b\nprefix: ${GITHUB_PAT}", 2, "the variable GITHUB_PAT may hold a secret"),
+    ("bucket: b\nprefix: ${PRIVATE_PART}", 2, "the variable PRIVATE_PART may hold a secret"),
+    ("bucket: b\nlocal_root: ''", 2, "local_root: it is empty; allowed is"),
+    ("bucket: b\nderivatives: ''", 2, "derivatives: a name is empty; allowed is"),
+    (f"bucket: b\nsample: {'9' * 5000}", 2, f"sample is '{'9' * 60}...'; allowed is a number"),
     ("bucket: b\nlayout: flat", 2, "layout is 'flat'; allowed is nested, subject-first or standalone"),
     ("bucket: b\nclass: Study", 2, "class is 'Study'; allowed is S3BIDSStudy or HBNSite"),
     ("bucket: b\nanon: maybe", 2, "anon is 'maybe'; allowed is true or null"),
@@ -241,6 +247,13 @@ def test_all_that_a_file_says_comes_back(write, tmp_path):
     config = load_config(write(EVERYTHING))
     write_config(config, tmp_path / "again.yaml")
     assert load_config(tmp_path / "again.yaml") == config
+
+
+@pytest.mark.parametrize("text", ["${A}", "$${A}", "$$${A}", "${A", "a${A}b${", "$", "${}", "}${"])
+def test_dollar_signs_come_back(tmp_path, text):
+    config = StudyConfig(name="n", bucket="b", description=text)
+    write_config(config, tmp_path / "again.yaml")
+    assert load_config(tmp_path / "again.yaml").description == text
 
 
 def test_a_study_comes_back_with_its_subjects(tmp_path):
