@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .options import Choice, Connection
 
 
-@click.command("diff")
+@click.command("diff", short_help="Show what changed in a study since it was downloaded.")
 @click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @study_argument
 @choice_options

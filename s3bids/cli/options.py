@@ -133,8 +133,16 @@ def study_argument(command: Command) -> Command:
 def directory_argument(command: Command) -> Command:
     """Add DIR."""
     return click.argument(
-        "directory", metavar="[DIR]", shell_complete=complete_directories, required=False, callback=not_empty
+        "directory", metavar="[DIR]", shell_complete=complete_directories, required=False, callback=_is_local
     )(command)
+
+
+def _is_local(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an address as DIR: as a path it would be a folder called ``s3:``."""
+    if value is not None and "://" in value and not ctx.resilient_parsing:
+        text = f"{value!r} is an address, and DIR is a local directory; STUDY stands first, then DIR"
+        raise click.BadParameter(text, ctx, param)
+    return not_empty(ctx, param, value)
 
 
 def json_option(command: Command) -> Command:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..storage.base import Storage
 
 
-@click.command("update")
+@click.command("update", short_help="Bring a download up to date with its study.")
 @click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
 @click.option("--prune", "prunes", is_flag=True, help="Also delete files whose objects are gone, after listing them.")
 @click.option("--yes", is_flag=True, help="Delete without a question.")

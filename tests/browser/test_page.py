@@ -280,7 +280,9 @@ def test_long_names_leave_the_rows_in_sight(open_page, tmp_path):
     assert page.locator("#table thead").bounding_box()["height"] < 320
     row = page.get_by_role("rowheader", name="sub-01").bounding_box()
     assert row["y"] + row["height"] <= box["y"] + box["height"]
-    assert page.get_by_role("button", name=f"Sort by raw data / anat / {'x' * 300}").count() == 1, "the whole name is told"
+    assert page.get_by_role("button", name=f"Sort by raw data / anat / {'x' * 300}").count() == 1, (
+        "the whole name is told"
+    )
 
 
 def test_without_subjects_there_is_nothing_to_search(open_page, tmp_path):

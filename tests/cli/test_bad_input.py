@@ -41,7 +41,7 @@ def test_an_unknown_derivative(run, url, work):
         ("", ["'STUDY'", "it is empty"]),
         ("nowhere.yaml", ["nowhere.yaml", "No such file"]),
         ("some/where.yml", ["some/where.yml", "No such file"]),
-        ("https://openneuro.org/datasets/ds000102", ["https://openneuro.org", "s3://bucket/prefix"]),
+        ("https://openneuro.org/datasets/ds000102", ["https://openneuro.org", "s3://openneuro.org/ds000102"]),
         ("s3://", ["'s3://'", "s3://bucket/prefix"]),
         ("s3:///prefix", ["names no bucket"]),
         ("s3://bucket//", ["prefix", "'/'", "leave it out"]),
