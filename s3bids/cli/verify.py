@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .completion import complete_directories, complete_files
-from .options import Connection, connection_options, json_option, log_option, not_empty
+from .options import Connection, connection_options, is_local, json_option, log_option, not_empty
 from .render import files_text, plain, size_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify", short_help="Check a download, and compare it with the bucket.")
-@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=is_local)
 @click.option("--deep", is_flag=True, help="Read every file and compare its hash, where one is known.")
 @click.option("--remote", is_flag=True, help="List the bucket as well, and compare it with what was downloaded.")
 @click.option(

@@ -36,8 +36,11 @@ def test_the_help_says_how_to_begin_and_cuts_no_sentence(run):
         (["ls", "https://openneuro.org.s3.eu-west-1.amazonaws.com/"], ["write s3://openneuro.org/"]),
         (["ls", "https://s3.amazonaws.com/fcp-indi/data/x?y"], ["write s3://fcp-indi/data/x"]),
         (["ls", "/tmp"], ["/tmp is a directory", "file:///root/bucket/prefix"]),
-        (["download", "out", "s3://bucket/x"], ["'s3://bucket/x' is an address", "STUDY stands first"]),
+        (["download", "out", "s3://bucket/x"], ["'s3://bucket/x' is an address", "download STUDY [DIR]"]),
         (["plan", "s3://bucket/x", "out", "--subjects", "01", "02"], ["(02)", "--subjects 01,02"]),
+        (["diff", "s3://bucket/x", "out"], ["'s3://bucket/x' is an address", "diff DIR STUDY"]),
+        (["verify", "nowhere"], ["no such directory"]),
+        (["plan", "s3://bucket/x", "--suffix", "T1w.nii", "--suffix", "dwi.nii"], ["--filter suffix=T1w,bold"]),
         (["slurm", "hbn-si", "out", "--tasks", "0"], ["0 tasks do nothing", "--tasks"]),
     ],
 )
@@ -83,3 +86,15 @@ def test_one_wrong_file_is_spoken_of_as_one(run, url, work):
     (work / "out" / "README.md").unlink()
     last = run("report", "out", code=0).out.splitlines()[-1]
     assert last.endswith(" files is not as it should be; the page lists it")
+
+
+def test_of_several_queries_all_must_hold(run, url):
+    def chosen(*queries):
+        words = [word for query in queries for word in ("--where", query)]
+        found = run("plan", url, "--filter", "suffix=T1w", "--json", *words, code=0).json
+        return [each["subject"] for each in found["subjects"] if each["subject"]]
+
+    old, girls = chosen("age > 10"), chosen("sex == 'F'")
+    assert old != girls
+    assert set(old) & set(girls)
+    assert chosen("age > 10", "sex == 'F' or sex == 'X'") == sorted(set(old) & set(girls))
