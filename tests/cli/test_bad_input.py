@@ -165,11 +165,11 @@ def test_a_study_file_that_makes_no_sense(refused, work, content, parts):
         (["verify", ""], ["'DIR'", "it is empty"]),
         (["demo", ""], ["'[DIR]'", "it is empty"]),
         (["verify", "."], ["no manifest", "download the study there first"]),
-        (["verify", "nowhere"], ["nowhere", "no manifest"]),
-        (["verify", "nowhere", "--remote"], ["nowhere", "no manifest"]),
+        (["verify", "nowhere"], ["nowhere", "no such directory", "check its name"]),
+        (["verify", "nowhere", "--remote"], ["nowhere", "no such directory", "check its name"]),
         (
             ["download", "URL", "nowhere", "--retry-failed"],
-            ["nowhere", "no manifest", "download the study there first"],
+            ["nowhere", "no such directory", "download there first"],
         ),
     ],
 )
