@@ -84,6 +84,9 @@ def check_directory_argument(directory: object) -> Path:
         raise TypeError(f"directory must be a path, not {type(directory).__name__}")
     if not os.fspath(directory):
         raise ConfigError("directory is empty; name the directory to download to")
+    if "://" in os.fsdecode(directory):
+        # As a path it would be a folder called "s3:".
+        raise ConfigError(f"directory is {os.fsdecode(directory)!r}, an address; name a directory of this computer")
     return Path(os.path.abspath(os.fspath(directory)))  # noqa: PTH100 - links in the path are the user's own
 
 

@@ -57,6 +57,9 @@ class HBNSubject(S3BIDSSubject):
 class HBNSite(S3BIDSStudy):
     """One site of the Healthy Brain Network.
 
+    ``HBNSite("SI", subjects=3).download("data")`` downloads the raw data of three subjects; ``site.derivative_types``
+    are the pipelines to name in ``include_derivs``.
+
     HBN arranges derivatives by subject, ``derivatives/sub-X/<pipeline>``: :attr:`derivative_types` are the pipelines'
     names.
 

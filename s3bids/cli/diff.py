@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .completion import complete_directories
-from .options import choice_options, connection_options, json_option, log_option, not_empty, study_argument
+from .options import choice_options, connection_options, is_local, json_option, log_option, study_argument
 
 if TYPE_CHECKING:
     from .options import Choice, Connection
 
 
-@click.command("diff")
-@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
+@click.command("diff", short_help="Show what changed in a study since it was downloaded.")
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=is_local)
 @study_argument
 @choice_options
 @json_option

@@ -9,7 +9,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("s3bids demo /tmp/try", "into a directory of your choice"),
     ),
     "studies": (
-        ("s3bids studies", "names and addresses"),
+        ("s3bids studies", "names and descriptions"),
+        ("s3bids studies --long", "and addresses"),
         ("s3bids studies --json", "with all that their files say"),
     ),
     "ls": (

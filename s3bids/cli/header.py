@@ -23,7 +23,7 @@ HIGHLIGHTS = (
 )  # fmt: skip
 
 
-@click.command("header")
+@click.command("header", short_help="Show the header of one image, without a download.")
 @click.argument("url", metavar="URL", callback=not_empty)
 @click.option("--sidecars/--no-sidecars", default=True, help="Look for the image's sidecars (the default), or do not.")
 @json_option

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .options import Choice, Connection
 
 
-@click.command("lock")
+@click.command("lock", short_help="Write down the exact objects of a study, to fetch them again.")
 @study_argument
 @click.option(
     "-o",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .options import Connection
 
 
-@click.command("ls")
+@click.command("ls", short_help="List subjects, derivatives or files of a study.")
 @study_argument
 @click.option("--subjects", "with_subjects", is_flag=True, help="List the subjects (the default).")
 @click.option("--derivatives", "with_derivatives", is_flag=True, help="List the names of the derivatives.")
@@ -76,7 +76,8 @@ def command(
 ) -> int:
     """List the subjects, derivatives or files of a study, what each subject has, or the headers of its images.
 
-    Of a collection, its data sets are listed.
+    Of a collection, its data sets are listed. Of a study file its subjects count, and not what else it chooses, such
+    as where and filters: s3bids plan shows that.
 
     Nothing of their content is fetched, but for --headers at most 64 KB of each image. A file is one line: its size in
     bytes, then its path. Headers are a table with tabs (TSV): one line an image, n/a for what its header does not say;
@@ -84,7 +85,7 @@ def command(
     Control characters in names are escaped; --json has the names as they are.
     """
     from .options import Choice
-    from .render import out, out_json
+    from .render import out, out_json, say
     from .study_argument import config_of, open_chosen
 
     lists_asked = (with_subjects, with_derivatives, with_sizes, with_files, with_coverage, bool(require))
@@ -116,6 +117,8 @@ def command(
         if len(lists) > 1:
             out(*([""] if number else []), f"{title}:")
         _show(title, items)
+    if lists.get("subjects") == []:
+        say(f"no subject is in {chosen.location}: no folder there is named sub-...; --files lists what there is")
     return 0
 
 

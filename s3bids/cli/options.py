@@ -14,7 +14,7 @@ from .completion import complete_directories, complete_files, complete_studies
 from .logs import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..batch import Access, Shard
     from ..config import StudyConfig
@@ -133,8 +133,17 @@ def study_argument(command: Command) -> Command:
 def directory_argument(command: Command) -> Command:
     """Add DIR."""
     return click.argument(
-        "directory", metavar="[DIR]", shell_complete=complete_directories, required=False, callback=not_empty
+        "directory", metavar="[DIR]", shell_complete=complete_directories, required=False, callback=is_local
     )(command)
+
+
+def is_local(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an address as DIR: as a path it would be a folder called ``s3:``."""
+    if value is not None and "://" in value and not ctx.resilient_parsing:
+        usage = " ".join([ctx.command_path, *ctx.command.collect_usage_pieces(ctx)[1:]])
+        text = f"{value!r} is an address, and DIR is a local directory; write {usage}"
+        raise click.BadParameter(text, ctx, param)
+    return not_empty(ctx, param, value)
 
 
 def json_option(command: Command) -> Command:
@@ -256,11 +265,26 @@ def split_names(ctx: click.Context, param: click.Parameter, values: Iterable[str
     return names
 
 
+def _joined(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> str | None:
+    """Join the queries of an option that may be repeated: all must hold."""
+    for value in values:
+        not_empty(ctx, param, value)
+    return " and ".join(f"({value})" for value in values) if len(values) > 1 else next(iter(values), None)
+
+
+def _only_once(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> str | None:
+    """Refuse a second value, of which click would silently take the last."""
+    if len(values) > 1:
+        raise click.BadParameter("it takes one ending; choose several kinds by --filter suffix=T1w,bold", ctx, param)
+    return next(iter(values), None)
+
+
 where_option = click.option(
     "--where",
     metavar="EXPR",
-    callback=not_empty,
-    help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\".",
+    multiple=True,
+    callback=_joined,
+    help="Subjects by a query on the participant table: \"age >= 8 and sex == 'F'\". Several must all hold.",
 )
 filter_option = click.option(
     "--filter",
@@ -301,7 +325,13 @@ _FILE_OPTIONS = (
         callback=split_list,
         help="Derivatives to bring as well: names, globs such as 'fmri*', or all (default: none).",
     ),
-    click.option("--suffix", metavar="S", help="Of the subjects' files, only those whose names end with this."),
+    click.option(
+        "--suffix",
+        metavar="S",
+        multiple=True,
+        callback=_only_once,
+        help="Of the subjects' files, only those whose names end with this.",
+    ),
     filter_option,
     click.option(
         "--bids-filter-file",
@@ -342,6 +372,7 @@ __all__ = [
     "connection_options",
     "directory_argument",
     "filter_option",
+    "is_local",
     "json_option",
     "log_option",
     "not_empty",

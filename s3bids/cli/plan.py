@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .options import Choice, Connection
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show what a download would fetch, and what is here already.")
 @study_argument
 @directory_argument
 @choice_options

@@ -99,8 +99,10 @@ def show_plan(chosen: Source, report: DownloadReport, directory: Path, *, as_jso
     total = found.total
     out(
         f"{files_text(total.files)}, {size_text(total.bytes)}: {total.files_here:,} are here already, "
-        f"{total.files_to_fetch:,} to fetch ({size_text(total.bytes_to_fetch)}), {total.conflicts:,} differ and are "
-        f"kept, {total.refused:,} cannot be files",
+        f"{total.files_to_fetch:,} to fetch ({size_text(total.bytes_to_fetch)})"
+        # What seldom happens is told only where it does.
+        + (f", {total.conflicts:,} differ and are kept" if total.conflicts else "")
+        + (f", {total.refused:,} cannot be files" if total.refused else "")
     )
 
 

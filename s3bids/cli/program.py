@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import logging
 from enum import IntEnum
@@ -63,6 +64,32 @@ class LazyGroup(click.Group):
         command.epilog = epilog(cmd_name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the line; ``help`` and ``help COMMAND`` are what other programs call --help."""
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; where there is none, say what may have been meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(_unknown_text(name), ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _unknown_text(name: str) -> str:
+    """Say of a word in the place of a command what may have been meant."""
+    from ..config.shipped import shipped_studies
+
+    if "://" in name or name in shipped_studies() or name.endswith((".yaml", ".yml")):
+        return f"{name!r} is a study; a command stands before it, such as s3bids ls {name}"
+    near = difflib.get_close_matches(name.lower(), COMMANDS, 2)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"there is no command {name!r}{hint}"
+
 
 @click.group(
     cls=LazyGroup,
@@ -73,6 +100,9 @@ class LazyGroup(click.Group):
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Download BIDS studies from S3, or from a local directory that emulates it.
+
+    To begin, without a network: s3bids demo. Then: s3bids ls hbn-si, and s3bids download hbn-si data --subjects 2.
+    What a command takes, with examples: s3bids help COMMAND.
 
     STUDY is a YAML file, the name of a shipped study (see `s3bids studies`), or an address such as
     s3://openneuro.org/ds000102 or file:///root/bucket/prefix. Requests are unsigned unless you say otherwise.
@@ -112,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
         say(INTERRUPTED)
         return Exit.INTERRUPTED
     except click.ClickException as error:
-        say(f"error: {_usage_text(error)}")
+        say(f"error: {_usage_text(error, arguments)}")
         return Exit.USAGE
     except S3BIDSError as error:
         logger.debug("the command ended with an error", exc_info=True)
@@ -130,10 +160,15 @@ def run(arguments: Sequence[str]) -> int:
     return int(result or Exit.DONE)
 
 
-def _usage_text(error: click.ClickException) -> str:
+def _usage_text(error: click.ClickException, arguments: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "s3bids"
-    return f"{error.format_message().rstrip('.')}; see {path} --help"
+    # click's parser itself knows no context.
+    command = [name for name in arguments[:1] if name in COMMANDS]
+    path = context.command_path if context else " ".join(["s3bids", *command])
+    text = error.format_message().rstrip(".")
+    if text.startswith("Got unexpected extra argument"):
+        text += "; an option takes one word: several values are joined by commas, as in --subjects 01,02"
+    return f"{text} See {path} --help" if text.endswith("?") else f"{text}; see {path} --help"
 
 
 def _lacks_space(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..report.coverage import Coverage
 
 
-@click.command("report")
+@click.command("report", short_help="Write a page that shows what a study or a download holds.")
 @click.argument("study", metavar="STUDY|DIR", shell_complete=complete_studies, callback=not_empty)
 @click.option(
     "-o",
@@ -69,7 +69,13 @@ def command(study: str, output: str, deep: bool, choice: Choice, as_json: bool, 
     subjects = "1 subject" if number == 1 else f"{number:,} subjects"
     out(f"{page}: {subjects}, {files_text(holdings.total.files)}, {size_text(holdings.total.bytes)}")
     if checked and checked.problems:
-        out(f"{len(checked.problems):,} of {files_text(checked.files)} are not as they should be; the page lists them")
+        number = len(checked.problems)
+        what = (
+            "is not as it should be; the page lists it"
+            if number == 1
+            else "are not as they should be; the page lists them"
+        )
+        out(f"{number:,} of {files_text(checked.files)} {what}")
 
 
 def _is_directory(study: str) -> bool:

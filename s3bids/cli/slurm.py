@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .options import Choice, Connection
 
 
-@click.command("slurm")
+@click.command("slurm", short_help="Write the scripts of a Slurm array that downloads a study.")
 @study_argument
 @directory_argument
 @choice_options
@@ -74,6 +74,8 @@ def command(
     from .study_argument import open_chosen
 
     # Before the study is listed, what makes no sense is refused.
+    if tasks < 1:
+        raise click.BadParameter(f"{tasks} tasks do nothing; give at least 1", param_hint="--tasks")
     job = SlurmJob(tasks, at_once, partition, limit, further, checks or "etag")
     chosen = open_chosen(study, connection, choice)
     config = chosen.config

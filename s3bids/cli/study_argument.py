@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,12 +12,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..config import StudyConfig, load_config, open_study, shipped_studies
 from ..errors import ConfigError, SubjectNotFoundError
 from ..storage.params import LocalFSParams, url_params
+from ..transfer.manifest import STATE_FOLDER
 from .options import ALL, Choice, Connection
 
 if TYPE_CHECKING:
     from ..bids.layouts import Layout
     from ..selection import DerivativeChoice
     from ..study import S3BIDSStudy
+
+
+#: Data sets of OpenNeuro, their pages, and web addresses of buckets of AWS, as people copy them from a browser.
+_ACCESSION = re.compile(r"ds\d{6}")
+_PAGE = re.compile(r"https?://(?:www\.)?openneuro\.org/datasets/(ds\d{6})(?![\w])", re.ASCII)
+_OBJECT_URL = re.compile(
+    r"https?://(?:([a-z0-9.-]{3,63})\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com/(?(1)|([a-z0-9.-]{3,63})/?)([^?#]*)"
+)
+#: How the name of a saved plan or of a lock ends.
+_PLAN = re.compile(r"\.(gz|jsonl|lock)$")
 
 
 def config_of(study: str) -> StudyConfig:
@@ -28,10 +40,13 @@ def config_of(study: str) -> StudyConfig:
         If it is none: says what a study can be, and which shipped ones have similar names.
     """
     if "://" in study:
+        _refuse_web_address(study)
         return url_config(study)
     shipped = shipped_studies()
     is_path = study.endswith((".yaml", ".yml")) or os.path.basename(study) != study  # noqa: PTH119 - no Path: 'x/'
     is_member = study.partition("/")[0] in shipped and not Path(study).exists()
+    if _PLAN.search(study) and Path(study).is_file():
+        raise ConfigError(f"{study} is no study, but looks like a saved plan; write s3bids download --plan {study} DIR")
     if is_path and not is_member and not Path(study).is_dir():
         return load_config(study)
     if study in shipped:
@@ -46,17 +61,35 @@ def config_of(study: str) -> StudyConfig:
 
 def _unknown_text(study: str, shipped: list[str]) -> str:
     if Path(study).is_dir():
-        place = Path(study).absolute().as_posix()
-        return (
-            f"{study} is a directory; to use it as a study write file://{place}; "
-            "s3bids verify and s3bids report look at a download"
-        )
-    near = difflib.get_close_matches(study, shipped, 3)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+        return _directory_text(study)
+    near = [study.lower()] if study.lower() in shipped else difflib.get_close_matches(study.lower(), shipped, 3)
+    if _ACCESSION.fullmatch(study):
+        near = [f"s3://openneuro.org/{study}"]
+    hint = f"did you mean {' or '.join(near)}? Give" if near else "give"
     return (
-        f"there is no study {study!r}; {hint}"
-        "Give a YAML file, a name that s3bids studies lists, or an address such as s3://bucket/prefix"
+        f"there is no study {study!r}; {hint} "
+        "a YAML file, a name that s3bids studies lists, or an address such as s3://bucket/prefix"
     )
+
+
+def _directory_text(study: str) -> str:
+    """Say of a directory in the place of a study how it is used."""
+    path = Path(study).absolute()
+    kind = "a download" if (path / STATE_FOLDER).is_dir() else "a directory"
+    text = f"{study} is {kind}; to use it as a study write "
+    if path.parent == path.parent.parent:
+        return text + "file:///root/bucket/prefix, where the folder in place of bucket stands for a bucket"
+    return text + f"file://{path.as_posix()}; s3bids verify and s3bids report look at a download"
+
+
+def _refuse_web_address(url: str) -> None:
+    """Refuse what people copy from a browser, with the address to write in its place."""
+    found = _PAGE.match(url)
+    if found is not None:
+        raise ConfigError(f"{url!r} is a web page; write s3://openneuro.org/{found[1]}")
+    found = _OBJECT_URL.match(url)
+    if found is not None:
+        raise ConfigError(f"{url!r} is a web address; write s3://{found[1] or found[2]}/{found[3] or ''}")
 
 
 def url_config(url: str) -> StudyConfig:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .completion import complete_directories
-from .options import Connection, connection_options, json_option, log_option, not_empty
+from .options import Connection, connection_options, is_local, json_option, log_option
 
 if TYPE_CHECKING:
     from ..storage.base import Storage
 
 
-@click.command("update")
-@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
+@click.command("update", short_help="Bring a download up to date with its study.")
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=is_local)
 @click.option("--prune", "prunes", is_flag=True, help="Also delete files whose objects are gone, after listing them.")
 @click.option("--yes", is_flag=True, help="Delete without a question.")
 @click.option("--dry-run", is_flag=True, help="Fetch and delete nothing; say what would be.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .completion import complete_directories, complete_files
-from .options import Connection, connection_options, json_option, log_option, not_empty
+from .options import Connection, connection_options, is_local, json_option, log_option, not_empty
 from .render import files_text, plain, size_text
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..transfer.verify import Verification
 
 
-@click.command("verify")
-@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=not_empty)
+@click.command("verify", short_help="Check a download, and compare it with the bucket.")
+@click.argument("directory", metavar="DIR", shell_complete=complete_directories, callback=is_local)
 @click.option("--deep", is_flag=True, help="Read every file and compare its hash, where one is known.")
 @click.option("--remote", is_flag=True, help="List the bucket as well, and compare it with what was downloaded.")
 @click.option(
@@ -47,6 +47,9 @@ def command(
     connection: Connection,
 ) -> int:
     """Check a download against its manifest, and with --remote against the bucket as it is now.
+
+    The manifest knows what came and what failed. What an interrupted download did not come to, it does not: run that
+    download again first, which says when all is complete.
 
     Listed are files that are missing or have another size, and with --deep those with other bytes. With --remote also:
     objects that have changed or are gone, objects that were written since and are not here (in the directories of

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..storage.params import url_params
+from ..storage.params import LocalFSParams, S3Params, url_params
 from ..storage.registry import get_storage, open_storage
 
 if TYPE_CHECKING:
     from ..storage.base import Storage
+    from ..storage.params import Params
 
 
 def open_object(fname: str, *, anon: bool) -> tuple[Storage, str]:
@@ -39,8 +40,13 @@ def open_object(fname: str, *, anon: bool) -> tuple[Storage, str]:
     return open_storage(bucket, None, anon=anon), key
 
 
-def place_of(url_or_key: str, storage: Storage | None, *, anon: bool) -> tuple[Storage, str]:
-    """Give the storage and the key of an object: of an address, or of a key in a storage that was given.
+def _opened(storage: Storage | Params) -> Storage:
+    """Open parameters, as a study does with its `storage`."""
+    return get_storage(storage) if isinstance(storage, S3Params | LocalFSParams) else storage
+
+
+def place_of(url_or_key: str, storage: Storage | Params | None, *, anon: bool) -> tuple[Storage, str]:
+    """Give the storage and the key of an object: of an address, or of a key in a storage or parameters that were given.
 
     Raises
     ------
@@ -51,6 +57,7 @@ def place_of(url_or_key: str, storage: Storage | None, *, anon: bool) -> tuple[S
         return open_object(url_or_key, anon=anon)
     if not isinstance(url_or_key, str):
         raise TypeError(f"the key must be text, not {type(url_or_key).__name__}")
+    storage = _opened(storage)
     if "://" not in url_or_key:
         return storage, url_or_key
     key = url_or_key.removeprefix(f"{storage.location}/")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..storage.base import Storage
+    from ..storage.params import Params
 
 #: Headers under way at once: each is one small answer, for which there is nothing to do but wait.
 HEADER_WORKERS = 64
@@ -75,7 +76,7 @@ class ImageHeader:
         return self.shape[3] if len(self.shape) > 3 else 1
 
 
-def read_header(url_or_key: str, storage: Storage | None = None, *, anon: bool = False) -> ImageHeader:
+def read_header(url_or_key: str, storage: Storage | Params | None = None, *, anon: bool = False) -> ImageHeader:
     """Read the header of an image, with one ranged request of at most 64 KB.
 
     A second request is made only if the extensions of the header are longer than that, or for the repetition time of

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from ..storage.base import Storage
+    from ..storage.params import Params
 
 #: How deep a value may be nested: far deeper than any metadata, and far less than Python's own stack.
 MOST_DEPTH = 200
@@ -61,7 +62,7 @@ def read_json(fname: str | os.PathLike[str]) -> Any:
     return from_text(Path(fname).read_bytes(), name=str(fname))
 
 
-def write_json_object(data: Any, url_or_key: str, storage: Storage | None = None) -> None:
+def write_json_object(data: Any, url_or_key: str, storage: Storage | Params | None = None) -> None:
     """Write a value to an object as JSON, with one request.
 
     Parameters
@@ -73,7 +74,7 @@ def write_json_object(data: Any, url_or_key: str, storage: Storage | None = None
     url_or_key
         ``s3://bucket/key``, ``file:///root/bucket/key`` or ``bucket/key``; with `storage`, the key.
     storage
-        Where to write. Default: where the address says.
+        Where to write: a storage, or its parameters. Default: where the address says.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def write_json_object(data: Any, url_or_key: str, storage: Storage | None = None
     place.write(check_writable_key(key), text)
 
 
-def read_json_object(url_or_key: str, storage: Storage | None = None, *, anon: bool = False) -> Any:
+def read_json_object(url_or_key: str, storage: Storage | Params | None = None, *, anon: bool = False) -> Any:
     """Read any JSON value from an object, with one request; a byte order mark is passed over.
 
     Parameters

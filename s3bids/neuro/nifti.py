@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import nibabel as nib
 
     from ..storage.base import Storage
+    from ..storage.params import Params
     from .gzip_index import IndexStore
 
 #: What nibabel compresses with: level 6 takes three times as long and saves a twentieth.
@@ -30,7 +31,7 @@ COMPRESSION_LEVEL = 1
 
 def read_nifti(
     url_or_key: str,
-    storage: Storage | None = None,
+    storage: Storage | Params | None = None,
     *,
     anon: bool = False,
     indexes: IndexStore | str | os.PathLike[str] | None = None,
@@ -49,7 +50,7 @@ def read_nifti(
         ``s3://bucket/key``, ``file:///root/bucket/key`` or ``bucket/key``; with `storage`, the key. What it is, is seen
         from the content, not from the name.
     storage
-        Where the object is.
+        Where the object is: a storage, or its parameters.
     anon
         Ask without credentials, as for a public bucket. Default False, as for the functions of s3bids 0.1.7.
     indexes
@@ -108,7 +109,7 @@ def s3fs_nifti_read(fname: str, fs: Any = None, anon: bool = False) -> nib.Nifti
     return cast("nib.Nifti1Image", image_of(source))
 
 
-def write_nifti(img: Any, url_or_key: str, storage: Storage | None = None) -> None:
+def write_nifti(img: Any, url_or_key: str, storage: Storage | Params | None = None) -> None:
     """Write a NIfTI image to an object: there when it is whole, and with the same bytes each time.
 
     Large images go in parts, with at most some 64 MiB beside the image's own array. An image that was read is written

@@ -191,7 +191,7 @@
     const table = $("table");
     table.setAttribute("aria-rowcount", order.length + table.tHead.rows.length);
     const which = order.length === height ? number.format(height) : number.format(order.length) + " of " + number.format(height);
-    $("status").textContent = which + (height === 1 ? " subject, " : " subjects, ") + number.format(shown.length) + (shown.length === 1 ? " kind of file" : " kinds of files");
+    $("status").textContent = !height ? "No file here belongs to a subject. Subjects are folders named sub-…" : which + (height === 1 ? " subject, " : " subjects, ") + number.format(shown.length) + (shown.length === 1 ? " kind of file" : " kinds of files");
     $("scroller").scrollTop = 0;
     first = -1;
     drawRows();
@@ -308,7 +308,7 @@
     } else canvas.onredraw = null;
   }
 
-  // Distributions: pale all subjects, dark those that the table shows
+  // Distributions: faint all subjects, strong those that the table shows
   const SVG = "http://www.w3.org/2000/svg";
   const draw = (parent, tag, attributes, text) => {
     const element = document.createElementNS(SVG, tag);
@@ -469,8 +469,8 @@
   });
   addEventListener("afterprint", () => { $("printed").hidden = true; first = -1; drawRows(); });
 
-  $("tools").hidden = $("grid").hidden = false;
-  if (!height) $("grid").hidden = true;
+  // Without a subject there is nothing to search.
+  $("tools").hidden = $("grid").hidden = !height;
   // A short table needs no second picture of itself.
   canvas.hidden = height <= 30;
   choose();

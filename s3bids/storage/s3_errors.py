@@ -158,7 +158,7 @@ def _without_answer(error: Exception, what: str, endpoint: str) -> S3BIDSError:
         return ConfigError(f"{what}: {_first_line(error)}; an AWS_* variable may be wrong")
     if is_not_partial(error):
         return RangeNotServedError(f"{what}: the server does not serve parts of objects")
-    cause = _connection_cause(text) or _first_line(error)
+    cause = _connection_cause(text) or _waiting(text) or _first_line(error)
     server = f" at {endpoint}" if endpoint else ""
     return StorageConnectionError(
         f"{what}: no usable answer from the server{server} ({cause}); check the network and the endpoint"
@@ -169,6 +169,12 @@ def _connection_cause(text: str) -> str | None:
     """Find the innermost cause in obstore's long description of a failed connection."""
     causes = re.findall(r'message: "([^"]+)"', text) or re.findall(r'error: "([^"]+)"', text)
     return causes[-1] if causes else None
+
+
+def _waiting(text: str) -> str | None:
+    """Say how long obstore waited for an answer in vain."""
+    found = re.search(r"in (\d+)(?:\.\d+)?s, after \d+ retries.*error sending request", text, flags=re.DOTALL)
+    return f"none came within {found[1]} s" if found else None
 
 
 def _first_line(error: Exception) -> str:

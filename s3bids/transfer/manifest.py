@@ -315,6 +315,10 @@ def require_manifest(directory: Path, what: str) -> None:
     """Raise :class:`~s3bids.errors.ObjectNotFoundError` where there is no manifest; `what` is what cannot be done."""
     if any(_manifests(directory)):
         return
+    if not directory.is_dir():
+        raise ObjectNotFoundError(
+            f"cannot {what} {directory}: there is no such directory; check its name, or download there first"
+        )
     below = sorted({path.parent.parent for path in directory.glob(f"*/{STATE_FOLDER}/*{_SUFFIX}")})
     hint = f"did you mean {' or '.join(map(str, below[:_MOST_HINTS]))}?" if below else "download the study there first"
     raise ObjectNotFoundError(f"cannot {what} {directory}: it has no manifest ({STATE_FOLDER}/*{_SUFFIX}); {hint}")

@@ -47,6 +47,13 @@ class Action(StrEnum):
 #: Actions that send a GET (but none for an object without bytes).
 FETCHING = frozenset({Action.FETCH, Action.REPLACE, Action.COMPLETE, Action.COMPARE})
 
+#: The other actions, as a notebook names them.
+_STAYING = {
+    Action.KEEP: "here already",
+    Action.CONFLICT: "differ, and are kept",
+    Action.REFUSE: "cannot be files",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
@@ -127,10 +134,13 @@ class Plan:
         return map(self.row, range(len(self)))
 
     def _repr_html_(self) -> str:
-        shares = [(action, self.count(action), size_text(self.total_bytes(action))) for action in Action]
-        rows = [(action.value, f"{files_text(number)}, {size}") for action, number, size in shares if number]
-        to_fetch = ("to fetch", size_text(self.total_bytes(*FETCHING)))
-        return card(f"Plan of {files_text(len(self))}", [("from", self.location), to_fetch, *rows])
+        kinds = [("to fetch", tuple(FETCHING))] + [(name, (action,)) for action, name in _STAYING.items()]
+        rows = [
+            (name, f"{files_text(self.count(*actions))}, {size_text(self.total_bytes(*actions))}")
+            for name, actions in kinds
+            if self.count(*actions) or name == "to fetch"
+        ]
+        return card(f"Plan of {files_text(len(self))}", [("from", self.location), *rows])
 
     def row(self, index: int) -> Transfer:
         """Give one row."""

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..display import size_text
 from ..errors import ConfigError, DestinationError
 
 if TYPE_CHECKING:
@@ -81,10 +82,13 @@ class SpaceCheck:
         self._files += files
         free = self._free
         if free.bytes is not None and self._bytes > free.bytes - self._reserve:
-            reserve = f", of which {self._reserve:,} are to stay free" if self._reserve else ""
-            self._refuse(f"{self._bytes:,} bytes are to come, and {free.bytes:,} bytes are free{reserve}")
+            reserve = f", of which {size_text(self._reserve)} are to stay free (reserve)" if self._reserve else ""
+            coming = f"at least {size_text(self._bytes)} are to come"
+            self._refuse(f"{coming}, and {size_text(free.bytes)} are free{reserve}")
         if free.files is not None and self._files > free.files:
-            self._refuse(f"{self._files:,} files are to come, and there is room for {free.files:,} more (inodes)")
+            self._refuse(
+                f"at least {self._files:,} files are to come, and there is room for {free.files:,} more (inodes)"
+            )
 
     def _refuse(self, why: str) -> None:
         cause = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -270,6 +270,30 @@ def test_hostile_names_are_shown_as_text(open_page, tmp_path):
     assert "49" not in page.locator("body").inner_text()
 
 
+def test_long_names_leave_the_rows_in_sight(open_page, tmp_path):
+    """The header stays where it is while rows move: were it as high as its longest name, no row could be seen."""
+    sizes = {f"sub-01/anat/sub-01_{'x' * 300}.nii.gz": 10, f"sub-01/{'y' * 300}/sub-01_T1w.nii.gz": 10}
+    catalog = Catalog("", Layout.NESTED, sorted(sizes), [10] * 2, [None] * 2, [float("nan")] * 2)
+    coverage = study_coverage(catalog, title="t", source="s3://b", participants=None)
+    page = open_page(write_page(tmp_path / "page.html", coverage, now=NOW))
+    box = page.locator("#scroller").bounding_box()
+    assert page.locator("#table thead").bounding_box()["height"] < 320
+    row = page.get_by_role("rowheader", name="sub-01").bounding_box()
+    assert row["y"] + row["height"] <= box["y"] + box["height"]
+    assert page.get_by_role("button", name=f"Sort by raw data / anat / {'x' * 300}").count() == 1, (
+        "the whole name is told"
+    )
+
+
+def test_without_subjects_there_is_nothing_to_search(open_page, tmp_path):
+    catalog = Catalog("", Layout.NESTED, ["README"], [10], [None], [float("nan")])
+    coverage = study_coverage(catalog, title="t", source="s3://b", participants=None)
+    page = open_page(write_page(tmp_path / "page.html", coverage, now=NOW))
+    assert status(page) == "No file here belongs to a subject. Subjects are folders named sub-…"
+    assert not page.locator("#tools").is_visible()
+    assert page.locator("#matrix p.small").last.inner_text() == "1 file (10 B) belongs to no subject."
+
+
 def test_an_injected_script_would_not_run(open_page, ten):
     """The policy of the page is the second wall, behind the escaping."""
     ten.evaluate(

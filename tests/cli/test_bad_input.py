@@ -41,7 +41,7 @@ def test_an_unknown_derivative(run, url, work):
         ("", ["'STUDY'", "it is empty"]),
         ("nowhere.yaml", ["nowhere.yaml", "No such file"]),
         ("some/where.yml", ["some/where.yml", "No such file"]),
-        ("https://openneuro.org/datasets/ds000102", ["https://openneuro.org", "s3://bucket/prefix"]),
+        ("https://openneuro.org/datasets/ds000102", ["https://openneuro.org", "s3://openneuro.org/ds000102"]),
         ("s3://", ["'s3://'", "s3://bucket/prefix"]),
         ("s3:///prefix", ["names no bucket"]),
         ("s3://bucket//", ["prefix", "'/'", "leave it out"]),
@@ -165,11 +165,11 @@ def test_a_study_file_that_makes_no_sense(refused, work, content, parts):
         (["verify", ""], ["'DIR'", "it is empty"]),
         (["demo", ""], ["'[DIR]'", "it is empty"]),
         (["verify", "."], ["no manifest", "download the study there first"]),
-        (["verify", "nowhere"], ["nowhere", "no manifest"]),
-        (["verify", "nowhere", "--remote"], ["nowhere", "no manifest"]),
+        (["verify", "nowhere"], ["nowhere", "no such directory", "check its name"]),
+        (["verify", "nowhere", "--remote"], ["nowhere", "no such directory", "check its name"]),
         (
             ["download", "URL", "nowhere", "--retry-failed"],
-            ["nowhere", "no manifest", "download the study there first"],
+            ["nowhere", "no such directory", "download there first"],
         ),
     ],
 )

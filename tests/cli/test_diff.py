@@ -30,8 +30,10 @@ def test_other_derivatives_and_subjects_that_are_here_are_not_gone(run, url):
     run("diff", "out", url, "--subjects", "01", code=0)
 
 
-def test_a_directory_without_a_manifest_is_refused(refused, url):
-    assert "no manifest" in refused("diff", "nowhere", url)
+def test_a_directory_without_a_manifest_is_refused(refused, url, work):
+    (work / "empty").mkdir()
+    assert "no manifest" in refused("diff", "empty", url)
+    assert "no such directory" in refused("diff", "nowhere", url)
 
 
 def test_a_lock_is_fetched_again_as_it_was(run, own, work, files_of):

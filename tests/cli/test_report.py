@@ -48,12 +48,12 @@ def test_a_choice_of_nothing_is_told_and_no_page_is_written(refused, url, work):
 
 def test_a_download_has_a_page_with_its_state(run, url, work):
     run("download", url, "out", code=0)
-    assert "are not as they should be" not in run("report", "out", "-o", "a.html", "--deep", code=0).out
+    assert "should be" not in run("report", "out", "-o", "a.html", "--deep", code=0).out
     (work / "out" / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
     found = run("report", "out", "-o", "b.html", code=0)
-    assert "1 of 53 files are not as they should be; the page lists them\n" in found.out
+    assert "1 of 53 files is not as it should be; the page lists it\n" in found.out
     assert "All 53 files are here" in (work / "a.html").read_text()
-    assert "1 of 53 files are not as they should be" in (work / "b.html").read_text()
+    assert "1 of 53 files is not as it should be" in (work / "b.html").read_text()
 
 
 def test_the_result_as_json(run, url, work):

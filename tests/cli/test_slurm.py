@@ -52,7 +52,7 @@ def test_a_verification_of_a_plan_writes_its_report(run, url, work):
     ("arguments", "parts"),
     [
         (["slurm", "URL", "out"], ["--tasks"]),
-        (["slurm", "URL", "out", "--tasks", "0"], ["no shard 0/0"]),
+        (["slurm", "URL", "out", "--tasks", "0"], ["0 tasks do nothing"]),
         (["slurm", "URL", "out", "--tasks", "2", "--sbatch", "mem"], ["'mem' is no option of sbatch"]),
         (["slurm", "URL", "out", "--tasks", "2", "--subjects", "99"], ["sub-99"]),
         (["verify", "out", "--plan", "nowhere.gz"], ["nowhere.gz"]),

@@ -56,7 +56,9 @@ def test_another_study_is_refused_unless_it_is_allowed(run, refused, own, url, w
 
 
 def test_a_directory_without_a_manifest_or_a_choice_is_refused(run, refused, own, work):
-    assert "no manifest" in refused("update", "nowhere")
+    (work / "empty").mkdir()
+    assert "no manifest" in refused("update", "empty")
+    assert "no such directory" in refused("update", "nowhere")
     run("plan", f"file://{own}", "--save", "plan.jsonl.gz", code=0)
     run("download", "--plan", "plan.jsonl.gz", "out", code=0)
     assert "does not say what was chosen" in refused("update", "out")

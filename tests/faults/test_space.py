@@ -32,8 +32,8 @@ def test_what_fits_is_taken(check):
 @pytest.mark.parametrize(
     ("free", "reserve", "text"),
     [
-        (Free(29, None), 0, "30 bytes are to come, and 29 bytes are free"),
-        (Free(30, None), 1, "of which 1 are to stay free"),
+        (Free(29, None), 0, "at least 30 B are to come, and 29 B are free"),
+        (Free(30, None), 1, r"of which 1 B are to stay free \(reserve\)"),
         (Free(None, 1), 0, "2 files are to come, and there is room for 1 more"),
     ],
 )
@@ -45,7 +45,7 @@ def test_what_does_not_fit_is_refused(check, free, reserve, text):
 def test_parts_of_a_plan_are_added_up(check):
     space = check(Free(30, None))
     space.take(plan_of(20), 1)
-    with pytest.raises(DestinationError, match="40 bytes"):
+    with pytest.raises(DestinationError, match="40 B are to come"):
         space.take(plan_of(20), 1)
 
 

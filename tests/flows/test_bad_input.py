@@ -246,6 +246,7 @@ def test_a_bad_participant_table_is_named(local, table, text):
     ("options", "kind", "text"),
     [
         ({"directory": 3}, TypeError, "directory must be a path, not int"),
+        ({"directory": "s3://bucket/x"}, ValueError, "directory is 's3://bucket/x', an address"),
         ({"directory": ""}, ValueError, "directory is empty; name the directory to download to"),
         ({"include_modality_agnostic": None}, TypeError, "include_modality_agnostic must be"),
         ({"include_modality_agnostic": 1}, TypeError, "include_modality_agnostic must be"),

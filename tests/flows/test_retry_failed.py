@@ -256,8 +256,8 @@ def test_many_failures_of_many_subjects_cost_one_listing_each(counted, proxy, ou
 def test_a_directory_without_a_manifest_is_an_error(served, proxy, out):
     study = served.study()
     proxy.reset()
-    for directory in (out, out.parent):
-        with pytest.raises(ObjectNotFoundError, match=r"cannot retry what failed in .* no manifest"):
+    for directory, why in ((out, "there is no such directory"), (out.parent, "it has no manifest")):
+        with pytest.raises(ObjectNotFoundError, match=f"cannot retry what failed in .*: {why}"):
             study.download(directory, pbar=False, retry_failed=True)
     assert proxy.requests == []
     assert not out.exists()

@@ -50,10 +50,11 @@ def test_a_subject_shows_what_is_known_of_it(study, out):
 def test_a_report_shows_its_counts_and_a_dry_run_its_plan(study, out):
     planned = study.download(out, pbar=False, dry_run=True)._repr_html_()
     assert "Plan of 6 files" in planned
-    assert "to fetch" in planned
+    assert planned.count("fetch") == 1, "what is to come is told once"
+    assert ">to fetch<" in planned
     done = study.download(out, pbar=False)._repr_html_()
     assert "Download of 6 files" in done
-    assert study.download(out, pbar=False, dry_run=True).plan._repr_html_().count("keep") == 1
+    assert study.download(out, pbar=False, dry_run=True).plan._repr_html_().count("here already") == 1
     assert str(out) in study._repr_html_()
 
 

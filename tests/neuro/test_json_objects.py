@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 
-from s3bids import read_json, read_json_object, s3fs_json_read, write_json, write_json_object
+from s3bids import LocalFSParams, read_json, read_json_object, s3fs_json_read, write_json, write_json_object
 from s3bids.errors import ConfigError, JSONReadError, JSONWriteError, KeyRefusedError, ObjectNotFoundError, S3BIDSError
 
 PLAIN = [{"a": [1, 2.5, None, True, "é日😀"], "b": {"c": {}}}, [], 0, "text", None, "", 1e300, 2**70, {"": 1}]
@@ -183,3 +183,12 @@ def test_a_file_system_of_the_caller_has_the_same_errors():
 
     with pytest.raises(JSONReadError, match=r"b/x\.json.*0xff"):
         s3fs_json_read("b/x.json", Files())
+
+
+def test_parameters_serve_for_their_storage(tmp_path):
+    """A study takes either as its `storage`, and so do the functions for single objects."""
+    params = LocalFSParams(use_local_fs=True, root_dir=str(tmp_path), user="", bucket_name="b")
+    (tmp_path / "b").mkdir()
+    write_json_object({"a": 1}, "x.json", params)
+    assert read_json_object("x.json", params) == {"a": 1}
+    assert read_json_object(f"file://{tmp_path}/b/x.json", params) == {"a": 1}

@@ -104,6 +104,11 @@ def test_the_status_and_the_code_are_told(make):
     assert str(translated(make(503, "SlowDown"))).endswith("(HTTP 503 SlowDown)")
 
 
+#: What obstore says of a server that takes a connection and never answers.
+SILENT = (
+    "Generic S3 error: Error performing list request: Error performing GET http://127.0.0.1:9/x?list-type=2 "
+    "in 120.103433667s, after 1 retries, max_retries: 4, retry_timeout: 120s  - HTTP error: error sending request"
+)
 REFUSED = (
     "Generic S3 error: Error performing GET http://127.0.0.1:1/bucket/k in 4.6ms - HTTP error: error sending request"
     '\n\nDebug source:\nGeneric { inner: Http( HttpError { kind: Connect, source: ConnectError("tcp connect error", '
@@ -117,6 +122,7 @@ REFUSED = (
         (obstore.exceptions.GenericError(REFUSED), StorageConnectionError, "Connection refused"),
         (obstore.exceptions.GenericError("HTTP error: request or response body error"), StorageConnectionError, "body"),
         (TimeoutError("operation timed out"), StorageConnectionError, "timed out"),
+        (obstore.exceptions.GenericError(SILENT), StorageConnectionError, "(none came within 120 s); check"),
         (FileNotFoundError("Object at location x not found"), ObjectNotFoundError, "no such object"),
         (obstore.exceptions.PreconditionError("text"), ObjectChangedError, "changed"),
         (obstore.exceptions.UnauthenticatedError("text"), AccessDeniedError, "AWS_ACCESS_KEY_ID"),
