@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from s3bids.bids.layouts import Layout
+from s3bids.bids.participants import parse_participants
 from s3bids.catalog import Catalog
 from s3bids.report.coverage import study_coverage
 from s3bids.report.page import write_page
@@ -39,7 +40,8 @@ def page_of(path: Path) -> float:
     catalog = Catalog("", Layout.NESTED, keys, [10**6] * len(keys), [None] * len(keys), [float("nan")] * len(keys))
     table = "participant_id\tage\tsex\n" + "".join(f"{name}\t{n % 80}\tF\n" for n, name in enumerate(subjects))
     start = time.perf_counter()
-    coverage = study_coverage(catalog, title="many", source="s3://bucket/many", participants=table.encode())
+    people = parse_participants(table.encode(), source="participants.tsv")
+    coverage = study_coverage(catalog, title="many", source="s3://bucket/many", participants=people)
     write_page(path, coverage, now=datetime.now(UTC))
     return time.perf_counter() - start
 
