@@ -163,7 +163,10 @@ class S3Rig(Rig):
         self.client.create_bucket(Bucket=bucket)
 
     def seed(self, bucket: str, objects: dict[str, bytes]) -> None:
-        """Put objects, several at a time."""
+        """Put objects, all at once where the server takes them so, else several at a time."""
+        if self.server.put_url is not None:
+            self.server.put_many(bucket, objects)
+            return
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda key: self.client.put_object(Bucket=bucket, Key=key, Body=objects[key]), objects))
 
