@@ -13,11 +13,14 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from s3bids.storage import session
 
 # Before anything imports it, so that its asserts tell what they compared.
 pytest.register_assert_rewrite("s3bids.testing.conformance")
@@ -126,9 +129,11 @@ def clean_environment(tmp_path_factory):
 
 @pytest.fixture
 def no_backoff(monkeypatch):
-    """Let botocore repeat a request at once; it repeats it as often as it would."""
+    """Let botocore and obstore repeat a request at once; they repeat it as often as they would."""
     clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
     monkeypatch.setattr("botocore.endpoint.time", clock)
+    monkeypatch.setitem(session.BACKOFF, "init_backoff", timedelta(milliseconds=1))
+    monkeypatch.setitem(session.BACKOFF, "max_backoff", timedelta(milliseconds=1))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 ANY_CREDENTIALS = ("testing", "testing-secret")
 
 #: moto's own program, but for two things. For each request moto looks through its some 200 folders for the service that
-#: answers at a host, which takes it as long as the rest of the answer; here it finds out once for each host. And it takes
-#: many objects in one request.
+#: answers at a host, which takes it as long as the rest of the answer; here it finds out once for each host. And it
+#: takes many objects in one request.
 _MOTO_PROGRAM = """
 import json
 from base64 import b64decode
