@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import pwd
@@ -12,11 +13,14 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from s3bids.storage import session
 
 # Before anything imports it, so that its asserts tell what they compared.
 pytest.register_assert_rewrite("s3bids.testing.conformance")
@@ -125,9 +129,11 @@ def clean_environment(tmp_path_factory):
 
 @pytest.fixture
 def no_backoff(monkeypatch):
-    """Let botocore repeat a request at once; it repeats it as often as it would."""
+    """Let botocore and obstore repeat a request at once; they repeat it as often as they would."""
     clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
     monkeypatch.setattr("botocore.endpoint.time", clock)
+    monkeypatch.setitem(session.BACKOFF, "init_backoff", timedelta(milliseconds=1))
+    monkeypatch.setitem(session.BACKOFF, "max_backoff", timedelta(milliseconds=1))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -280,6 +286,11 @@ _USERS = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_finish(session):
+    # What was collected stays to the end, and clients of boto3 are many small objects: with Python's own settings a
+    # seventh of the time goes into looking through all of them for garbage again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     fixtures = [set(getattr(item, "fixturenames", ())) for item in session.items]
     users = {name: sum(name in names for names in fixtures) for name in _NEEDED}
     session.config.stash[_USERS] = users

@@ -10,13 +10,19 @@ from ..errors import AccessDeniedError, ConfigError
 from .params import DEFAULT_REGION, S3Params
 
 if TYPE_CHECKING:
-    from obstore.store import RetryConfig, S3Store
+    from obstore.store import BackoffConfig, RetryConfig, S3Store
 
 #: Connections that boto3 keeps open: more than the threads of any caller here.
 POOL_CONNECTIONS = 64
 CONNECT_TIMEOUT_S = 10
 #: A server that sends nothing for so long has stalled.
 READ_TIMEOUT_S = 60
+#: How long obstore waits before it sends a request again.
+BACKOFF: BackoffConfig = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=5),
+    "base": 2,
+}
 NO_CREDENTIALS = (
     "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
     "or use anon=True (--no-sign) for a public bucket"
@@ -155,7 +161,7 @@ def make_store(params: S3Params, *, retries: int, region: str | None = None) -> 
     patience: RetryConfig = {
         "max_retries": retries,
         "retry_timeout": timedelta(seconds=120),
-        "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+        "backoff": BACKOFF,
     }
     return S3Store(
         params.bucket_name,

@@ -7,6 +7,7 @@ to a temporary directory of their own and, for rclone, to the directory that is 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -29,6 +31,35 @@ if TYPE_CHECKING:
 
 #: Credentials for servers that take any.
 ANY_CREDENTIALS = ("testing", "testing-secret")
+
+#: moto's own program, but for two things. For each request moto looks through its some 200 folders for the service that
+#: answers at a host, which takes it as long as the rest of the answer; here it finds out once for each host. And it
+#: takes many objects in one request.
+_MOTO_PROGRAM = """
+import json
+from base64 import b64decode
+from functools import cache
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from moto.s3.models import s3_backends
+from moto.server import main
+
+answer = DomainDispatcherApplication.__call__
+
+def answer_or_put(self, environ, start_response):
+    if environ["PATH_INFO"] != "/put-many":
+        return answer(self, environ, start_response)
+    order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    for key, data in order["objects"].items():
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(order["bucket"], key, b64decode(data))
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+
+DomainDispatcherApplication.__call__ = answer_or_put
+DomainDispatcherApplication.get_backend_for_host = cache(DomainDispatcherApplication.get_backend_for_host)
+main(["-H", "127.0.0.1", "-p", "0"])
+"""
 
 _HINT = "install the servers with: pip install 's3bids[test]'"
 _START_SECONDS = 60.0
@@ -52,6 +83,8 @@ class Server:
     root: Path | None = None
     #: Where the server takes orders, if it does.
     control_url: str | None = None
+    #: Where the server takes many objects in one request, if it does.
+    put_url: str | None = None
 
     @property
     def port(self) -> int:
@@ -62,14 +95,15 @@ class Server:
 
     def refresh(self) -> None:
         """Tell the server that files were written beside it; a server in memory has no use for it."""
-        if self.control_url is None:
-            return
-        connection = HTTPConnection(urlsplit(self.control_url).netloc, timeout=_START_SECONDS)
-        with closing(connection):
+        if self.control_url is not None:
             # Not vfs/forget, which keeps directories that were changed through the server.
-            connection.request("POST", "/vfs/refresh?recursive=true")
-            status = connection.getresponse().status
-        assert status == 200, f"the server answers {status} to vfs/refresh"
+            _order(f"{self.control_url}/vfs/refresh?recursive=true")
+
+    def put_many(self, bucket: str, objects: dict[str, bytes]) -> None:
+        """Store objects in a bucket by one request; for a server that has a `put_url`."""
+        assert self.put_url is not None, f"{self.url} takes one object in a request"
+        texts = {key: b64encode(data).decode() for key, data in objects.items()}
+        _order(self.put_url, json.dumps({"bucket": bucket, "objects": texts}).encode())
 
     def boto3_client(self) -> Any:
         """Make a plain, signed boto3 client, to look at the server without the code under test.
@@ -96,6 +130,15 @@ class Server:
         )
 
 
+def _order(url: str, body: bytes = b"") -> None:
+    """Send an order to a server, which must carry it out."""
+    place = urlsplit(url)
+    with closing(HTTPConnection(place.netloc, timeout=_START_SECONDS)) as connection:
+        connection.request("POST", url.removeprefix(f"{place.scheme}://{place.netloc}"), body)
+        status = connection.getresponse().status
+    assert status == 200, f"the server answers {status} to {place.path}"
+
+
 @contextmanager
 def moto_server() -> Iterator[Server]:
     """Run moto's S3 in memory: it takes any credentials; unsigned requests read what is put with ``ACL="public-read"``.
@@ -105,12 +148,10 @@ def moto_server() -> Iterator[Server]:
     ServerStartError
         If moto is not installed or does not start.
     """
-    script = _program_beside_python("moto_server")
-    if script is None and find_spec("moto") is None:
+    if find_spec("moto") is None:
         raise ServerStartError(f"cannot start moto: it is not installed; {_HINT}")
-    command = [str(script)] if script else [sys.executable, "-m", "moto.server"]
-    with _running([*command, "-H", "127.0.0.1", "-p", "0"], r"Running on (http://127\.0\.0\.1:\d+)") as found:
-        yield Server(found[1])
+    with _running([sys.executable, "-P", "-c", _MOTO_PROGRAM], r"Running on (http://127\.0\.0\.1:\d+)") as found:
+        yield Server(found[1], put_url=f"{found[1]}/put-many")
 
 
 @contextmanager

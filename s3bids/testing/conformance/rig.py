@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from ...errors import KeyClashError, ObjectNotFoundError, StorageConnectionError, StorageError
-from ...storage import S3Params, S3Storage, Storage
+from ...storage import S3Params, S3Storage, Storage, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -130,9 +131,11 @@ class S3Rig(Rig):
 
     @pytest.fixture(autouse=True)
     def _no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # botocore sleeps between attempts; the attempts are made all the same.
+        # botocore and obstore sleep between attempts; the attempts are made all the same.
         clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
         monkeypatch.setattr("botocore.endpoint.time", clock)
+        monkeypatch.setitem(session.BACKOFF, "init_backoff", timedelta(milliseconds=1))
+        monkeypatch.setitem(session.BACKOFF, "max_backoff", timedelta(milliseconds=1))
 
     def params(self, bucket: str, url: str) -> S3Params:
         """Give the parameters of a bucket of this server."""
@@ -163,7 +166,10 @@ class S3Rig(Rig):
         self.client.create_bucket(Bucket=bucket)
 
     def seed(self, bucket: str, objects: dict[str, bytes]) -> None:
-        """Put objects, several at a time."""
+        """Put objects, all at once where the server takes them so, else several at a time."""
+        if self.server.put_url is not None:
+            self.server.put_many(bucket, objects)
+            return
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda key: self.client.put_object(Bucket=bucket, Key=key, Body=objects[key]), objects))
 
