@@ -88,7 +88,7 @@ def command_line_page() -> str:
 
 
 def _help(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    context = click.Context(command, info_name=name, terminal_width=100, **program.context_settings)
     return f"```text\n{command.get_help(context)}\n```\n\n"
 
 
