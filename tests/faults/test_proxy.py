@@ -203,3 +203,16 @@ def test_a_request_that_is_signed_for_another_region_is_redirected(bucket, proxy
 def test_a_bucket_tells_its_region(bucket, proxy):
     assert ask(proxy, f"/{bucket.name}", "HEAD")[1]["x-amz-bucket-region"] == "eu-west-1"
     assert "x-amz-bucket-region" not in ask(proxy, f"/{bucket.name}/x", "HEAD")[1]
+
+
+def test_requests_that_are_held_can_be_let_go(proxy, bucket):
+    proxy.script(Fault("get", times=1, action=Stall()))
+    helper = threading.Thread(target=lambda: proxy.wait_for_stalls(1) and proxy.release())
+    helper.start()
+    port = int(proxy.url.rpartition(":")[2])
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", f"/{bucket.name}/x")
+        with pytest.raises(ConnectionError):
+            connection.getresponse()
+    helper.join()
+    assert ask(proxy, f"/{bucket.name}/x")[0] in (200, 206)

@@ -101,6 +101,8 @@ def _kill_when_stalled(proxy, choose):
     def kill():
         assert proxy.wait_for_stalls(1)
         os.kill(choose(), signal.SIGKILL)
+        # It may have been the other worker that waits.
+        proxy.release()
 
     thread = threading.Thread(target=kill)
     thread.start()

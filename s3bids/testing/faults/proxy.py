@@ -40,12 +40,11 @@ class Proxy:
         self._requests: list[Request] = []
         self._script: list[Rule] = []
         self._stalls = 0
-        self._is_over = threading.Event()
+        self._let_go = threading.Event()
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
         self._server = Server(self)
-        self._is_over.clear()
         self._thread = threading.Thread(target=self._server.serve_forever, name="s3bids-proxy", args=(0.05,))
         self._thread.start()
         return self
@@ -54,7 +53,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         server, self._server = self._server, None
-        self._is_over.set()
+        self.release()
         if server is not None:
             server.shutdown()
             self._thread.join()
@@ -109,11 +108,18 @@ class Proxy:
         return action
 
     def stall(self) -> None:
-        """Hold the request of this thread until the proxy ends."""
+        """Hold the request of this thread until it is let go, or the proxy ends."""
         with self._changed:
+            let_go = self._let_go
             self._stalls += 1
             self._changed.notify_all()
-        self._is_over.wait()
+        let_go.wait()
+
+    def release(self) -> None:
+        """Let go the requests that are held: their connections are closed."""
+        with self._changed:
+            let_go, self._let_go = self._let_go, threading.Event()
+        let_go.set()
 
     def wait_for_stalls(self, number: int = 1, *, seconds: float = 60.0) -> bool:
         """Wait until so many requests have been stalled since the start; False if that takes longer."""
