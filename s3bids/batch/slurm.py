@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..storage.files import atomic_file
 from ..transfer.manifest import STATE_FOLDER
-from .frozen import save_plan
+from .plan_file import save_plan
 from .shards import Shard
 
 if TYPE_CHECKING:

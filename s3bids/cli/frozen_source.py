@@ -79,7 +79,7 @@ def from_file(path: str, shard: Shard | None, connection: Connection, choice: Ch
     """Open a frozen plan; what was chosen is in it, so nothing else can be."""
     if choice != Choice():
         raise click.UsageError("the plan says what is wanted; choose when you make it, with s3bids plan STUDY --save")
-    plan = read_plan(path)
+    plan = read_plan(path, shard=shard)
     access = connection.applied_to(plan.access)
     _require_agreement(plan.access, access, connection)
     return FrozenSource(plan, access.open(plan.location), shard)
