@@ -48,7 +48,8 @@ def download_plan(
         Only this part. All parts together are the plan, and no object is in two of them. A plan that was read as a part
         needs it no more.
     storage
-        Where the objects are. Default: what the plan says, with credentials from here.
+        Where the objects are. Default: what the plan says, with credentials from here. Look at the `access` of a plan
+        that somebody else made: it may name a server of his, and want you to pay.
     is_frozen
         Only the very objects of the plan will do: each GET carries the ETag, and one that has changed since is listed
         as failed. False: the plan was made just now, and an object that changes meanwhile is fetched as it is.

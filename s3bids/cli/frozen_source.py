@@ -86,7 +86,15 @@ def from_file(path: str, shard: Shard | None, connection: Connection, choice: Ch
 
 
 def _require_agreement(planned: Access, access: Access, connection: Connection) -> None:
-    """Refuse to sign for a server that only the plan names: it would get the access key and the session token."""
+    """Refuse what only the plan wants, and whoever made it: that one pays, or signs for a server of its own.
+
+    Such a server would get the access key and the session token.
+    """
+    if access.request_payer and not access.anon and not connection.request_payer:
+        raise ConfigError(
+            "the plan wants requests that you pay for (requester pays); agree with --request-payer, "
+            "or have a plan made without it"
+        )
     has_agreed = connection.sign or connection.profile is not None or connection.endpoint_url is not None
     if access.anon or has_agreed or planned.endpoint_url in (None, without_password(environment_endpoint())):
         return
