@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py catalog KEYS     processor time, time for each key, and peak memory of catalog and plan
     python benchmarks/scale.py second FILES     the same for a run that finds every file complete on disk
-    python benchmarks/scale.py plan ROWS I/N    the same for a task that reads part I of N of a frozen plan; 1/1: the whole
+    python benchmarks/scale.py plan ROWS I/N    the same for a task that reads part I of N of a plan; 1/1 is the whole
 
 A hundred keys a subject. Run each in a process of its own: the peak memory is that of the process.
 """
