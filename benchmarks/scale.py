@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py catalog KEYS     processor time, time for each key, and peak memory of catalog and plan
     python benchmarks/scale.py second FILES     the same for a run that finds every file complete on disk
+    python benchmarks/scale.py plan ROWS I/N    the same for a task that reads part I of N of a plan; 1/1 is the whole
 
 A hundred keys a subject. Run each in a process of its own: the peak memory is that of the process.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,8 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3bids import S3BIDSStudy
+from s3bids.batch import freeze, parse_shard, read_plan, save_plan
+from s3bids.bids.layouts import Layout
 from s3bids.storage import LocalFSParams, LocalStorage
 from s3bids.storage.base import ObjectInfo
+from s3bids.transfer.plan import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,9 +111,40 @@ def second(files: int) -> dict[str, float]:
     }
 
 
+def save(rows: int, path: str) -> None:
+    """Write a plan of so many objects; no two ETags are the same, as in a real one."""
+    found = list(SyntheticStorage(rows).list())
+    keys = [info.key for info in found]
+    etags = [hashlib.md5(key.encode(), usedforsecurity=False).hexdigest() for key in keys]
+    sizes = [number * 7919 % 1_000_003 for number in range(len(keys))]
+    times = [MOMENT.timestamp() + number for number in range(len(keys))]
+    wanted = Wanted(keys, [key.removeprefix("ds/") for key in keys], sizes, etags, times)
+    save_plan(freeze(SyntheticStorage(0), wanted, study="synthetic", prefix="ds", layout=Layout.NESTED), path)
+
+
+def plan(rows: int, shard: str) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "plan.jsonl.gz"
+        # In a process of its own, which has the whole in memory.
+        subprocess.run([sys.executable, __file__, "save", str(rows), str(path)], check=True)
+        before, begun = peak_mb(), time.process_time()
+        part = read_plan(path, shard=parse_shard(shard))
+        busy = time.process_time() - begun
+    return {
+        "rows": rows,
+        "rows_of_the_part": len(part),
+        "cpu_s": round(busy, 2),
+        "mb_before": round(before),
+        "peak_mb": round(peak_mb()),
+    }
+
+
 def main() -> None:
     what, number = sys.argv[1], int(sys.argv[2])
-    print(json.dumps({"catalog": catalog, "second": second}[what](number)))
+    measures = {"catalog": catalog, "second": second, "plan": plan, "save": save}
+    found = measures[what](number, *sys.argv[3:])
+    if found is not None:
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -158,8 +158,13 @@ YAML_TYPES = {
 
 
 def _types(schema: dict[str, Any]) -> str:
-    """Name the types of a key; `${NAME}` is allowed for all of them."""
-    kinds = [kind for kind in schema["anyOf"] if "pattern" not in kind and kind.get("type") != "null"]
+    """Name the types of a key; `${NAME}` is allowed for all of them, and so is a fraction where text is."""
+    is_variable = [kind.get("pattern", "").startswith(r"\$") for kind in schema["anyOf"]]
+    kinds = [
+        kind
+        for kind, is_left_out in zip(schema["anyOf"], is_variable, strict=True)
+        if not is_left_out and kind.get("type") not in ("null", "number")
+    ]
     found = [", ".join(map(str, kind["enum"])) if "enum" in kind else YAML_TYPES[kind["type"]] for kind in kinds]
     return ", ".join(dict.fromkeys(found))
 

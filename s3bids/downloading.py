@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 #: More processes than this are a mistake, and more than joblib can count.
-_MOST_JOBS = 10_000
+MOST_JOBS = 10_000
 
 
 def check_options(
@@ -47,7 +47,7 @@ def check_options(
         raise TypeError(f"n_jobs must be an integer or None, not {type(n_jobs).__name__}")
     if jobs == 0:
         raise ValueError("n_jobs is 0; give at least 1, or -1 for all cores")
-    if jobs is not None and abs(jobs) > _MOST_JOBS:
+    if jobs is not None and abs(jobs) > MOST_JOBS:
         raise ConfigError(f"n_jobs is {jobs}; no machine runs so many processes; -1 stands for all cores")
     if verify not in list(Verify):
         raise ConfigError(f"verify is {verify!r}; choose from {', '.join(Verify)}")

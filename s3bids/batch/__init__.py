@@ -2,8 +2,9 @@
 
 from .bring import download_plan
 from .drift import drift
-from .frozen import Access, FrozenPlan, freeze, read_plan, save_plan
+from .frozen import Access, FrozenPlan, freeze
 from .lock import lock
+from .plan_file import read_plan, save_plan
 from .shards import Shard, assign, parse_shard
 from .slurm import JobFiles, SlurmJob, write_job
 from .verifying import verify_plan

@@ -45,9 +45,11 @@ def download_plan(
     directory
         Files go to ``directory`` + target. Several shards may use it at once.
     shard
-        Only this part. All parts together are the plan, and no object is in two of them.
+        Only this part. All parts together are the plan, and no object is in two of them. A plan that was read as a part
+        needs it no more.
     storage
-        Where the objects are. Default: what the plan says, with credentials from here.
+        Where the objects are. Default: what the plan says, with credentials from here. Look at the `access` of a plan
+        that somebody else made: it may name a server of his, and want you to pay.
     is_frozen
         Only the very objects of the plan will do: each GET carries the ETag, and one that has changed since is listed
         as failed. False: the plan was made just now, and an object that changes meanwhile is fetched as it is.
@@ -63,7 +65,7 @@ def download_plan(
     DownloadError
         If files failed, after everything else was done; it carries the report.
     ConfigError
-        If `storage` is of another place than the plan.
+        If `storage` is of another place than the plan, or the plan is another part already.
     DestinationError
         If the directory cannot be used.
     """
@@ -81,7 +83,7 @@ def download_plan(
     opened = plan.access.open(plan.location) if storage is None else storage
     if opened.location != plan.location:
         raise ConfigError(f"the storage is at {opened.location}, the objects of the plan are at {plan.location}")
-    about = about_run(plan.study, plan.source, None, (), words=list(plan.selection), shard=shard and str(shard))
+    about = about_run(plan.study, plan.source, None, (), words=list(plan.selection), shard=part.part and str(part.part))
     about["selection"].pop("subjects")
     options = replace(options, is_frozen=is_frozen, about=about | {"plan": plan.time})
     try:

@@ -9,7 +9,7 @@ import re
 from array import array
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
-from itertools import groupby
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
@@ -89,9 +89,9 @@ def assign(sizes: Sequence[int], subjects: Sequence[str | None], count: int) -> 
         The shard of each file, from 0 on. Which one depends on the arguments alone.
     """
     if count == 1:
-        return array("l", bytes(array("l").itemsize * len(sizes)))
+        return array("i", [0]) * len(sizes)
     loads = _Loads(sizes, count)
-    found = array("l", [-1]) * len(sizes)
+    found = array("i", [-1]) * len(sizes)
     for rows in _by_subject(sizes, subjects):
         loads.put(rows, found)
     for row, subject in enumerate(subjects):
@@ -100,13 +100,25 @@ def assign(sizes: Sequence[int], subjects: Sequence[str | None], count: int) -> 
     return found
 
 
-def _by_subject(sizes: Sequence[int], subjects: Sequence[str | None]) -> Iterator[list[int]]:
+def _by_subject(sizes: Sequence[int], subjects: Sequence[str | None]) -> Iterator[Sequence[int]]:
     """Give the rows of each subject; the subject with most bytes comes first."""
-    named = ((subject, row) for row, subject in enumerate(subjects) if subject is not None)
-    rows = [[row for _, row in group] for _, group in groupby(sorted(named), key=lambda item: item[0])]
+    totals: dict[str, list[int]] = {}
+    for size, subject in zip(sizes, subjects, strict=True):
+        if subject is not None:
+            total = totals.setdefault(subject, [0, 0])
+            total[0] += size
+            total[1] += 1
     # Of equal ones the first in the order of names stays the first: sorting is stable.
-    rows.sort(key=lambda group: (-sum(sizes[row] for row in group), -len(group)))
-    return iter(rows)
+    names = sorted(sorted(totals), key=lambda name: (-totals[name][0], -totals[name][1]))
+    ends = list(accumulate(totals[name][1] for name in names))
+    # All rows in one array: a list for each subject would take several times as much.
+    rows = array("l", [0]) * (ends[-1] if ends else 0)
+    places = {name: end - totals[name][1] for name, end in zip(names, ends, strict=True)}
+    for row, subject in enumerate(subjects):
+        if subject is not None:
+            rows[places[subject]] = row
+            places[subject] += 1
+    return (rows[end - totals[name][1] : end] for name, end in zip(names, ends, strict=True))
 
 
 class _Loads:
@@ -123,7 +135,7 @@ class _Loads:
         self._shards = [(0, 0, shard, 0, 0) for shard in range(count)]
         heapify(self._shards)
 
-    def put(self, rows: list[int], found: array[int]) -> None:
+    def put(self, rows: Sequence[int], found: array[int]) -> None:
         """Give a subject's rows to the lightest shard, or to several."""
         size = sum(self._sizes[row] for row in rows)
         _, _, shard, bytes_there, files_there = self._shards[0]
@@ -134,7 +146,7 @@ class _Loads:
             return
         self._divide(rows, found)
 
-    def _divide(self, rows: list[int], found: array[int]) -> None:
+    def _divide(self, rows: Sequence[int], found: array[int]) -> None:
         """Fill the lightest shard up to its share with rows that follow each other, then the next one."""
         start = 0
         while start < len(rows):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..storage.files import atomic_file
 from ..transfer.manifest import STATE_FOLDER
-from .frozen import save_plan
+from .plan_file import save_plan
 from .shards import Shard
 
 if TYPE_CHECKING:
@@ -129,9 +129,10 @@ def write_job(
     save_plan(plan, files.plan)
     name = _PLAIN_NAME.sub("-", plan.study)
     access = plan.access
-    # Whoever submits the job agrees to sign for this server; the plan alone could be anybody's.
+    # Whoever submits the job agrees to sign for this server and to pay; the plan alone could be anybody's.
     server = () if access.anon or access.endpoint_url is None else ("--endpoint-url", access.endpoint_url)
-    words = [*program, "download", "--plan", str(files.plan), str(root), *job.words, *server]
+    pays = ("--request-payer",) if access.request_payer else ()
+    words = [*program, "download", "--plan", str(files.plan), str(root), *job.words, *server, *pays]
     _write(files.download, _download_script(name, job, shlex.join(words)))
     words = [*program, "verify", str(root), "--plan", str(files.plan), "--report", str(files.report)]
     _write(files.verify, _verify_script(name, job, shlex.join(words)))

@@ -79,14 +79,22 @@ def from_file(path: str, shard: Shard | None, connection: Connection, choice: Ch
     """Open a frozen plan; what was chosen is in it, so nothing else can be."""
     if choice != Choice():
         raise click.UsageError("the plan says what is wanted; choose when you make it, with s3bids plan STUDY --save")
-    plan = read_plan(path)
+    plan = read_plan(path, shard=shard)
     access = connection.applied_to(plan.access)
     _require_agreement(plan.access, access, connection)
     return FrozenSource(plan, access.open(plan.location), shard)
 
 
 def _require_agreement(planned: Access, access: Access, connection: Connection) -> None:
-    """Refuse to sign for a server that only the plan names: it would get the access key and the session token."""
+    """Refuse what only the plan wants, and whoever made it: that one pays, or signs for a server of its own.
+
+    Such a server would get the access key and the session token.
+    """
+    if access.request_payer and not access.anon and not connection.request_payer:
+        raise ConfigError(
+            "the plan wants requests that you pay for (requester pays); agree with --request-payer, "
+            "or have a plan made without it"
+        )
     has_agreed = connection.sign or connection.profile is not None or connection.endpoint_url is not None
     if access.anon or has_agreed or planned.endpoint_url in (None, without_password(environment_endpoint())):
         return

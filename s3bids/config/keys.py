@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..downloading import MOST_JOBS
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -44,7 +46,7 @@ ALLOWED = {
     "participants": "the path of the participant table, relative to the root (default: participants.tsv), or none",
     "collection": "true or false; true if the prefix holds a directory for each data set",
     "destination": "the directory of downloads, relative to the study file",
-    "jobs": "a number of processes from 1 on, or -1 for all cores",
+    "jobs": "a number of processes from 1 to 10000, or -1 for all cores (-2: all but one, and so on)",
     "verify": "size, etag (the default) or sha256",
     "overwrite": "true or false: replace files that differ and are not ours",
     "reserve": "bytes of the disk to keep free: a number, or text such as 50G",
@@ -67,14 +69,28 @@ _TYPES: dict[str, Any] = {
 }
 #: Keys that hold text and nothing else.
 TEXTS = frozenset(key for key, kind in _TYPES.items() if kind is str)
-#: What an editor may know besides.
-_LIMITS: dict[str, dict[str, Any]] = {
-    "sample": {"minimum": 1},
-    "jobs": {"minimum": -1, "not": {"const": 0}},
-    "random_seed": {"minimum": 0, "maximum": 2**32 - 1},
+#: What an editor may know besides: key -> type of JSON -> limits. The loader has the same rules, and others.
+_LIMITS: dict[str, dict[str, dict[str, Any]]] = {
+    "name": {"string": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"}},
+    "bucket": {"string": {"pattern": "^[^/]+$"}},
+    "prefix": {"string": {"not": {"const": "/"}}},
+    **{key: {"string": {"minLength": 1}} for key in ("local_root", "region", "profile", "balance", "destination")},
+    "endpoint_url": {"string": {"pattern": "^https?://[^/]"}},
+    "subjects": {"integer": {"minimum": 1}, "string": {"minLength": 1}, "array": {"minItems": 1}},
+    "sample": {"integer": {"minimum": 1}},
+    "jobs": {"integer": {"minimum": -MOST_JOBS, "maximum": MOST_JOBS, "not": {"const": 0}}},
+    "random_seed": {"integer": {"minimum": 0, "maximum": 2**32 - 1}},
+    **{key: {"string": {"minLength": 1}, "array": {"items": {"type": "string", "minLength": 1}}} for key in LISTS},
+    "participants": {"string": {"pattern": "^(?!/)"}},
+    "reserve": {
+        "integer": {"minimum": 0},
+        "string": {"pattern": r"^\s*[0-9]{1,15}(\.[0-9]{1,3})?[KMGTkmgt]?([iI]?[bB])?\s*$"},
+    },
 }
 #: A value that a variable gives: as text, whatever the key holds else.
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+#: Text that looks like a number that is not whole is taken as it stands.
+_FRACTION = {"type": "number", "not": {"type": "integer"}}
 
 
 def study_model() -> type[BaseModel]:
@@ -85,12 +101,7 @@ def study_model() -> type[BaseModel]:
         # A field cannot be named as Python's own word.
         f"{key}_": (
             kind if key == "bucket" else kind | None,
-            Field(
-                ... if key == "bucket" else None,
-                alias=key,
-                description=ALLOWED[key],
-                json_schema_extra=_LIMITS.get(key),
-            ),
+            Field(... if key == "bucket" else None, alias=key, description=ALLOWED[key]),
         )
         for key, kind in _TYPES.items()
     }
@@ -113,15 +124,17 @@ def study_schema() -> dict[str, Any]:
 
 
 def _property(key: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Allow null, one text for a list, and a variable; drop what says nothing."""
+    """Allow null, one text for a list, and a variable; add what is known of the values, and drop what says nothing."""
     limits = _LIMITS.get(key, {})
-    kinds = [{**kind, **limits} if kind.get("type") == "integer" else kind for kind in found.get("anyOf", [found])]
+    kinds = [{**kind, **limits.get(kind.get("type", ""), {})} for kind in found.get("anyOf", [found])]
     kinds = [{name: value for name, value in kind.items() if name not in ("title", "description")} for kind in kinds]
     if key in LISTS:
-        kinds.append({"type": "string"})
+        kinds.append({"type": "string", **limits["string"]})
     if key == "anon":
         kinds.append({"enum": ["none", "null", "anon"]})
-    if not any(kind == {"type": "string"} for kind in kinds):
+    if any(kind.get("type") == "string" and "enum" not in kind for kind in kinds):
+        kinds.append(_FRACTION)
+    if {"type": "string"} not in kinds:
         kinds.append(_VARIABLE)
     if {"type": "null"} not in kinds:
         kinds.append({"type": "null"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..choice import choosing
 from ..dataset import PARTICIPANTS
+from ..downloading import MOST_JOBS
 from ..errors import ConfigError
 from ..hbn import site_name
 from ..transfer.space import parse_size
@@ -133,6 +134,7 @@ class StudyConfig:
             ("collection", self.collection and is_site, "a site is one data set"),
             ("destination", self.destination == "", "it is empty"),
             ("jobs", self.jobs == 0, "0 processes do nothing"),
+            ("jobs", abs(self.jobs or 1) > MOST_JOBS, "no machine runs so many processes"),
             ("random_seed", not 0 <= (self.random_seed or 0) < 2**32, f"{self.random_seed} is out of range"),
         ]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
 from .companion import affordable
 from .destination import abandoned_in, remove_abandoned
 from .engine import run_transfers
@@ -58,6 +60,7 @@ def run(
             settings = replace(settings, companions=affordable())
         yield from run_transfers(storage, parts, settings, emit)
         return
+    _require_workers(storage, n_jobs)
     planned = list(parts)
     for part in planned:
         if part.planned.files and not part.is_told:
@@ -74,6 +77,35 @@ def run(
     if not has_failed:
         # What a killed worker had begun was done again by another one. Dask does not tell that it lost a worker.
         remove_abandoned(abandoned_in(settings.directory / folder for folder in folders))
+
+
+def _require_workers(storage: Storage, n_jobs: int | None) -> None:
+    """Refuse workers that cannot do the work, before any of it is handed out.
+
+    Raises
+    ------
+    ConfigError
+        If joblib's backend gives no results as they come, or the storage cannot be sent to other processes.
+    """
+    import joblib
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend()
+    if not backend.supports_return_generator:
+        name = type(backend).__name__.removesuffix("Backend").lower()
+        raise ConfigError(
+            f"joblib's backend {name} gives no results before all are there; configure loky, threading or dask"
+        )
+    if getattr(backend, "supports_sharedmem", False):
+        return
+    try:
+        # As workers get it: by cloudpickle, which sends classes of a notebook as well.
+        pickle.dumps(joblib.wrap_non_picklable_objects(storage, keep_wrapper=False))
+    except Exception as error:
+        raise ConfigError(
+            f"cannot send the {type(storage).__name__} to {joblib.effective_n_jobs(n_jobs)} worker processes, since it "
+            f"cannot be pickled ({type(error).__name__}: {error}); use n_jobs=1, or joblib's backend threading"
+        ) from error
 
 
 def _spread(

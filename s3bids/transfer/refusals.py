@@ -23,7 +23,7 @@ def refusals(targets: Sequence[str]) -> dict[int, str]:
     """
     folders = {target[: target.rfind("/") + 1] for target in targets}
     problems = {folder: _folder_problem(folder) for folder in folders}
-    directories = {parent for folder in folders for parent in _parents(folder)}
+    directories = {parent for folder in folders for parent in parents(folder)}
     seen: set[str] = set()
     refused = {}
     for index, target in enumerate(targets):
@@ -39,7 +39,8 @@ def refusals(targets: Sequence[str]) -> dict[int, str]:
     return refused
 
 
-def _parents(folder: str) -> Iterator[str]:
+def parents(folder: str) -> Iterator[str]:
+    """Give the directories that a path with ``/`` at its end leads through, the deepest first."""
     end = folder.rfind("/")
     while end > 0:
         yield folder[:end]
@@ -73,4 +74,4 @@ def _name_problem(name: str, *, at_root: bool) -> str | None:
     return None
 
 
-__all__ = ["refusals"]
+__all__ = ["parents", "refusals"]

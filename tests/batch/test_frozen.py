@@ -206,6 +206,8 @@ def row(**changes):
         (row(subject=1), "line 3: 'subject' is 1"),
         (row(key="x" * 100_000), "damaged in line 3"),
         (row(modified=10**400), "line 3: no object has"),
+        (row(key="x" * 5000), "line 3: no object has a name of this length"),
+        (row(target="x/" * 5000), "line 3: no object has a name of this length"),
         (row(etag="a\r\nX-Other: 1"), "line 3: no object has the ETag"),
         (row(etag="é"), "line 3: no object has the ETag"),
         (row(key="\ud800"), "line 3: the names are no text"),
@@ -223,8 +225,13 @@ def row(**changes):
 )
 def test_a_plan_that_makes_no_sense_is_refused(path, change, text):
     rewritten(path, change)
-    with pytest.raises(ConfigError, match=text):
+    with pytest.raises(ConfigError, match=text) as whole:
         read_plan(path)
+    # Every part is refused where the whole is, also if the row is in none of its own.
+    for number in (1, 2):
+        with pytest.raises(ConfigError) as part:
+            read_plan(path, shard=Shard(number, 2))
+        assert str(part.value) == str(whole.value)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,13 @@ def test_the_server_that_requests_are_signed_for_is_named(tmp_path, anon, expect
     assert ("--endpoint-url http://127.0.0.1:9" in files.download.read_text()) is expected
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_who_submits_agrees_to_pay_if_he_did_when_it_was_written(tmp_path, pays):
+    access = Access.of(S3Storage(S3Params("bucket", profile_name="lab", request_payer=pays)))
+    files = write_job(replace(plan_of(), access=access), tmp_path / "out", SlurmJob(2), ("s3bids",))
+    assert ("--request-payer" in files.download.read_text()) is pays
+
+
 def test_a_directory_whose_name_is_no_text_is_taken_as_it_is(tmp_path):
     program = tmp_path / "program"
     program.write_text(FAKE)

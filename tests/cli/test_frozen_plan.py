@@ -152,3 +152,31 @@ def test_who_fetches_a_plan_can_agree_to_sign(run, signing, agreed):
 def test_the_server_that_the_environment_names_is_trusted(run, signing, environment):
     environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
     run("download", "--plan", signing.name, "out", "--dry-run", code=0)
+
+
+@pytest.fixture
+def costly(signing):
+    """A plan whose requests are paid for by whoever sends them."""
+    header, _, rest = gzip.decompress(signing.read_bytes()).partition(b"\n")
+    values = json.loads(header)
+    values["storage"] |= {"endpoint_url": None, "request_payer": True}
+    signing.write_bytes(gzip.compress(json.dumps(values).encode() + b"\n" + rest))
+    return signing
+
+
+@pytest.mark.parametrize("option", ["--plan", "--locked"])
+@pytest.mark.parametrize("further", [[], ["--sign"], ["--profile", "lab"]])
+def test_a_plan_cannot_make_anybody_pay(refused, costly, option, further):
+    text = refused("download", option, costly.name, "out", "--dry-run", *further)
+    assert "the plan wants requests that you pay for (requester pays); agree with --request-payer" in text
+
+
+@pytest.mark.parametrize("agreed", ["--request-payer", "--no-sign"])
+def test_who_fetches_a_plan_can_agree_to_pay_or_send_what_costs_nothing(run, costly, agreed):
+    run("download", "--plan", costly.name, "out", "--dry-run", agreed, code=0)
+
+
+def test_an_unsigned_plan_that_is_signed_here_makes_nobody_pay_either(refused, costly):
+    lines = gzip.decompress(costly.read_bytes())
+    costly.write_bytes(gzip.compress(lines.replace(b'"anon": false', b'"anon": true', 1)))
+    assert "agree with --request-payer" in refused("download", "--plan", costly.name, "out", "--sign")

@@ -9,7 +9,7 @@ import pytest
 
 import s3bids
 from s3bids import DownloadError
-from s3bids.batch import download_plan, freeze, lock, read_plan, save_plan
+from s3bids.batch import download_plan, freeze, lock, read_plan, save_plan, verify_plan
 from s3bids.errors import AccessDeniedError
 from s3bids.transfer.manifest import read_notes, read_records
 
@@ -139,3 +139,33 @@ def test_failures_are_in_a_table_until_they_have_come(on_moto, out):
     on_moto.client.put_object_acl(Bucket=on_moto.bucket, Key="ds/sub-1/3", ACL="public-read")
     assert study.download(out, pbar=False).fetched == 1
     assert not path.exists()
+
+
+def test_an_object_that_was_uploaded_in_parts_is_locked_by_its_etag_too(on_moto, tmp_path, out, tree):
+    """Such an ETag is no MD5; it tells one object from another all the same, also one of the same bytes' number."""
+    mib = 1024 * 1024
+    name = {"Bucket": on_moto.bucket, "Key": "ds/sub-1/anat/sub-1_T1w.nii.gz"}
+
+    def upload(data):
+        begun = on_moto.client.create_multipart_upload(**name)["UploadId"]
+        parts = []
+        for number, start in enumerate(range(0, len(data), 5 * mib), 1):
+            body = data[start : start + 5 * mib]
+            etag = on_moto.client.upload_part(**name, UploadId=begun, PartNumber=number, Body=body)["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag})
+        on_moto.client.complete_multipart_upload(**name, UploadId=begun, MultipartUpload={"Parts": parts})
+        on_moto.client.put_object_acl(**name, ACL="public-read")
+
+    first, second = b"a" * (6 * mib), b"a" * (6 * mib - 1) + b"b"
+    upload(first)
+    plan = locked(on_moto, tmp_path)
+    [etag] = plan.wanted.etags
+    assert etag.endswith("-2")
+    assert download_plan(plan, out).fetched == 1
+    assert tree(out)["sub-1/anat/sub-1_T1w.nii.gz"] == first
+    assert verify_plan(out, plan, deep=True).differences == ()
+    upload(second)
+    with pytest.raises(DownloadError) as caught:
+        download_plan(plan, tmp_path / "later")
+    assert [failure.target for failure in caught.value.failures] == ["sub-1/anat/sub-1_T1w.nii.gz"]
+    assert download_plan(plan, out).skipped == 1

@@ -82,3 +82,14 @@ def test_failures_of_all_processes_are_gathered(on_moto, out, tree):
     assert sorted(failure.target for failure in caught.value.failures) == ["sub-1/000", "sub-1/299"]
     assert all("access denied" in failure.reason for failure in caught.value.failures)
     assert len(tree(out)) == caught.value.report.fetched == 298
+
+
+def test_downloads_of_one_program_may_spread_their_work_inside_each_other(local, tmp_path, tree):
+    """Each in a thread of a program that uses joblib for itself."""
+
+    def bring(number):
+        return local.study().download_dataset(tmp_path / str(number), n_jobs=2).failed
+
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        assert joblib.Parallel()(joblib.delayed(bring)(number) for number in range(2)) == [0, 0]
+    assert tree(tmp_path / "0") == tree(tmp_path / "1") != {}

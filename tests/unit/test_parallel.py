@@ -1,12 +1,14 @@
 import math
 import subprocess
 import sys
+import threading
 
 import joblib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3bids.errors import ConfigError
 from s3bids.storage import LocalFSParams, LocalStorage
 from s3bids.storage.files import free_part_name
 from s3bids.transfer import parallel
@@ -107,6 +109,41 @@ def test_what_a_lost_worker_had_begun_goes_when_all_is_there(storage, tmp_path, 
         results = list(run(storage, parts, Settings(left.parent), lambda _: None, n_jobs=2))
     is_whole = all(result.status is Status.FETCHED for result in results)
     assert is_whole == (keys < 6) == (not left.exists())
+
+
+class Rooted(LocalStorage):
+    """A storage that holds what no other process can have."""
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.lock = threading.Lock()
+
+    def __reduce__(self):
+        return type(self), (self.params, self.lock)
+
+
+def test_a_storage_that_cannot_be_sent_to_workers_is_refused_with_what_helps(storage, tmp_path):
+    rooted = Rooted(storage.params)
+    parts = [Part(transfers_of(range(5)), Planned(5, 10))]
+    with pytest.raises(ConfigError) as caught:
+        list(run(rooted, parts, Settings(tmp_path / "copy"), lambda _: None, n_jobs=2))
+    for text in (
+        "cannot send the Rooted to 2 worker processes",
+        "cannot pickle '_thread.lock'",
+        "n_jobs=1",
+        "threading",
+    ):
+        assert text in str(caught.value)
+    with joblib.parallel_config(backend="threading"):
+        results = list(run(rooted, parts, Settings(tmp_path / "copy"), lambda _: None, n_jobs=2))
+    assert {result.status for result in results} == {Status.FETCHED}
+
+
+def test_a_backend_that_gives_results_at_the_end_only_is_refused(storage, tmp_path):
+    parts = [Part(transfers_of(range(5)), Planned(5, 10))]
+    with joblib.parallel_config(backend="multiprocessing", n_jobs=2), pytest.raises(ConfigError) as caught:
+        list(run(storage, parts, Settings(tmp_path / "copy"), lambda _: None))
+    assert "backend multiprocessing gives no results before all are there; configure loky" in str(caught.value)
 
 
 def test_workers_are_counted_as_joblib_counts_them():

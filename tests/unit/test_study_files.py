@@ -7,6 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import s3bids
 from s3bids import HBNSite, S3BIDSStudy
@@ -185,7 +187,7 @@ BROKEN = [
     ("bucket: b\nsidecars: often", 2, "sidecars is 'often'; allowed is true or false: bring what"),
     ("bucket: b\nvalid_subset: 1", 2, "valid_subset is the number 1; allowed is true or false: cut"),
     ("bucket: b\ndestination: ''", 2, "destination: it is empty; allowed is the directory of downloads"),
-    ("bucket: b\njobs: 0", 2, "jobs: 0 processes do nothing; allowed is a number of processes from 1 on"),
+    ("bucket: b\njobs: 0", 2, "jobs: 0 processes do nothing; allowed is a number of processes from 1 to 10000"),
     ("bucket: b\njobs: many", 2, "jobs is 'many'; allowed is a number of processes"),
     ("bucket: b\nverify: md5", 2, "verify is 'md5'; allowed is size, etag (the default) or sha256"),
     ("bucket: b\noverwrite: 'yes'", 2, "overwrite is 'yes'; allowed is true or false: replace"),
@@ -231,6 +233,66 @@ def test_the_schema_takes_what_a_file_may_say(text):
 def test_the_schema_refuses_what_a_file_may_not_say(text):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(text), study_schema())
+
+
+#: Values of all kinds, of which each key takes some.
+VALUES = [
+    None, True, False, 0, 1, -1, -2, 10_001, 2**32, 1.5, "", "a", "/", "a/b", "all", "*", "none", "null", "anon",
+    "nested", "size", "50G", "-5", "x y", ".x", "http://h", "ftp://h", "HBNSite", "SI", "[", "${N}", "${JOBS}",
+    "/p.tsv", "age >= 8", [], ["a"], ["a", "b"], [""], [1], [None], {}, {"suffix": "bold"}, {"run": [1, 2]}, {"x": {}},
+    {"run": None},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def validator():
+    return jsonschema.Draft202012Validator(study_schema())
+
+
+@pytest.mark.parametrize("key", [key for key in ALLOWED if key != "extends"])
+def test_the_schema_refuses_nothing_that_is_read(key, write, validator, monkeypatch):
+    monkeypatch.setenv("N", "3")
+    monkeypatch.setenv("JOBS", "-2")
+    read = 0
+    for value in VALUES:
+        values = {"bucket": "b", "anon": None if key != "profile" else False, key: value}
+        path = write(yaml.safe_dump(values))
+        try:
+            load_config(path)
+        except ConfigError:
+            continue
+        read += 1
+        validator.validate(yaml.safe_load(path.read_text()))
+    assert read > 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(values=st.dictionaries(st.sampled_from([*ALLOWED][1:]), st.sampled_from(VALUES), max_size=4))
+def test_the_schema_refuses_no_file_that_is_read(values, validator, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "study.yaml"
+    path.write_text(yaml.safe_dump({"bucket": "b"} | values))
+    try:
+        load_config(path)
+    except ConfigError:
+        return
+    validator.validate(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a/b", "name: .x", "name: ''", "bucket: ''", "bucket: a/b", "prefix: /", "region: ''", "local_root: ''",
+        "anon: false\nprofile: ''", "balance: ''", "destination: ''", "endpoint_url: ftp://h", "endpoint_url: http:///x",
+        "subjects: 0", "subjects: ''", "subjects: []", "jobs: 10001", "jobs: -10001", "sample: 0", "random_seed: -1",
+        "require: ['']", "derivatives: ''", "include: ['']", "keys: ''", "participants: /p.tsv", "reserve: -1",
+        "reserve: 5 elephants", "layout: 1.5",
+    ],
+)  # fmt: skip
+def test_schema_and_loader_refuse_the_same(text, write, validator):
+    whole = text if text.startswith("bucket") else f"bucket: b\n{text}"
+    assert not validator.is_valid(yaml.safe_load(whole))
+    with pytest.raises(ConfigError):
+        load_config(write(f"{whole}\n"))
 
 
 # From a study and back
