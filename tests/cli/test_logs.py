@@ -13,17 +13,21 @@ EVIL = 'sub-1/x\n2026-01-01 00:00:00,000 ERROR s3bids: forged "\\\x1b[31m\u2028\
 
 @pytest.fixture
 def logs(tmp_path):
-    """A log for people and one for programs, and the logger that writes both."""
-    logger = logging.getLogger("s3bids")
-    before, level = list(logger.handlers), logger.level
+    """A logger that writes a log for people and one for programs, and their paths."""
+    known = logging.getLogger("s3bids")
+    before, level = list(known.handlers), known.level
     paths = tmp_path / "log", tmp_path / "log.jsonl"
     open_log(str(paths[0]))
     open_log(str(paths[1]), as_json=True)
+    # What pytest hears it sends between processes, which half a character cannot survive: this logger nobody hears.
+    logger = logging.Logger("s3bids")
+    for handler in set(known.handlers) - set(before):
+        known.removeHandler(handler)
+        logger.addHandler(handler)
+    known.setLevel(level)
     yield logger, *paths
-    for handler in set(logger.handlers) - set(before):
-        logger.removeHandler(handler)
+    for handler in logger.handlers:
         handler.close()
-    logger.setLevel(level)
 
 
 def fail(logger, key):
