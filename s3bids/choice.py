@@ -13,7 +13,7 @@ from .errors import ConfigError
 from .selection import as_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .bids.filters import Filter
 
@@ -50,6 +50,26 @@ class Choosing:
         by_filter = any(condition.name == "sub" for item in self.filters for condition in item.conditions)
         by_cohort = (self.where, self.sample, self.balance, self.keys)
         return by_filter or bool(self.require) or any(value is not None for value in by_cohort)
+
+
+#: What the arguments of a download are that say nothing, where that is neither None nor False.
+_SILENT = {"verify": "etag", "reserve": 0, "with_sidecars": None}
+
+
+def told(given: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the arguments of a call, and where one says nothing, what the study's file says.
+
+    >>> told({"where": None, "sample": 3, "with_sidecars": False}, {"where": "age > 8", "sample": 9})
+    {'where': 'age > 8', 'sample': 3, 'with_sidecars': False}
+    """
+    return {name: said.get(name, value) if _is_silent(name, value) else value for name, value in given.items()}
+
+
+def _is_silent(name: str, value: object) -> bool:
+    if name in _SILENT:
+        silent = _SILENT[name]
+        return type(value) is type(silent) and value == silent
+    return value is None or value is False
 
 
 def choosing(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bids.layouts import DERIVATIVES, Layout
 from .catalog import Catalog, joined
-from .choice import Choosing, choosing
+from .choice import Choosing, choosing, told
 from .dataset import PARTICIPANTS, DataSet
 from .downloading import check_suffix
 from .errors import ConfigError
@@ -29,7 +29,7 @@ from .storage.registry import open_storage
 from .subject import KeyTree, S3BIDSSubject, SubjectOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -84,6 +84,8 @@ class ListedStudy(SubjectOwner):
         self._local_directories: list[str] = []
         #: The study file's values, if the study was opened from one; a room above knows their type.
         self._config: object = None
+        #: What that file says of downloads; calls that say nothing of it obey.
+        self._said: Mapping[str, Any] = {}
         self._root = self._data_set.root()
         self._all_subjects = self._list_all_subjects()
         chosen = choose_subjects(self._all_subjects, subjects, seed)
@@ -188,7 +190,8 @@ class ListedStudy(SubjectOwner):
         list of str
             Ids with their prefix; `subjects` of a new study takes them.
         """
-        choice = choosing(where=where, sample=sample, balance=balance, random_seed=random_seed, require=require)
+        given = {"where": where, "sample": sample, "balance": balance, "require": require}
+        choice = choosing(random_seed=random_seed, **told(given, self._said))
         return cohort(self, choice, self._candidates(self.subjects, choice))
 
     def coverage(self) -> pd.DataFrame:

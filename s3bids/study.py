@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .bringing import DESCRIPTION, BringingStudy
-from .choice import choosing
+from .choice import choosing, told
 from .downloading import check_flags
 from .errors import ConfigError
 from .selection import DerivativeChoice, SubjectChoice
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self
 
+    from .choice import Choosing
     from .transfer.progress import Event
     from .transfer.report import DownloadReport
 
@@ -62,6 +63,9 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
     @classmethod
     def from_config(cls, path: str | os.PathLike[str], *, subjects: SubjectChoice = None) -> Self:
         """Open the study of a study file.
+
+        :meth:`download`, :meth:`download_dataset` and :meth:`cohort` then bring what the file says (filters, cohort,
+        derivatives, suffix, jobs, checks), where their own arguments say nothing.
 
         Parameters
         ----------
@@ -181,7 +185,8 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
         ObjectNotFoundError
             With `retry_failed`, if the directory has no manifest; nothing was fetched.
         """
-        choice = choosing(
+        choice = self._choice(
+            retry_failed,
             filters=filters,
             where=where,
             sample=sample,
@@ -196,17 +201,15 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
             valid_subset=valid_subset,
         )
         check_flags(include_derivs_dataset_description=include_derivs_dataset_description)
+        given = {"derivatives": include_derivs, "suffix": suffix}
+        how = {"overwrite": overwrite, "n_jobs": n_jobs, "verify": verify, "reserve": 0}
         return self._download(
             self.subjects,
             directory,
             root=include_modality_agnostic,
-            derivatives=include_derivs,
             derivative_root=(DESCRIPTION,) if include_derivs_dataset_description else (),
-            suffix=suffix,
-            overwrite=overwrite,
+            **told(given | how, self._said),
             pbar=pbar,
-            n_jobs=n_jobs,
-            verify=verify,
             dry_run=dry_run,
             retry_failed=retry_failed,
             allow_other_study=allow_other_study,
@@ -215,7 +218,7 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
 
     def download_dataset(
         self,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | None = None,
         *,
         derivatives: DerivativeChoice = False,
         suffix: str | None = None,
@@ -248,7 +251,9 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
 
         Parameters
         ----------
-        directory, suffix, overwrite, n_jobs, verify, dry_run, retry_failed, filters, where, sample, balance
+        directory
+            As in :meth:`download`; by default what the file says that the study was opened from.
+        suffix, overwrite, n_jobs, verify, dry_run, retry_failed, filters, where, sample, balance
             As in :meth:`download`.
         random_seed, include, exclude, keys, with_sidecars, with_fieldmaps, valid_subset, require
             As in :meth:`download`.
@@ -271,7 +276,8 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
             If a derivative or the suffix matches no file; nothing was fetched. The others are those of
             :meth:`download`.
         """
-        choice = choosing(
+        choice = self._choice(
+            retry_failed,
             filters=filters,
             where=where,
             sample=sample,
@@ -285,19 +291,21 @@ class S3BIDSStudy(BringingStudy, ViewedStudy):
             with_fieldmaps=with_fieldmaps,
             valid_subset=valid_subset,
         )
-        what = {"root": (), "derivatives": derivatives, "derivative_root": (), "suffix": suffix}
+        what = told({"derivatives": derivatives, "suffix": suffix}, self._said)
+        how = {"overwrite": overwrite, "n_jobs": n_jobs, "verify": verify, "reserve": reserve}
         return self._download(
             self.subjects,
-            directory,
-            **(what if choice.is_active else self._dataset_choice(derivatives, suffix)),
+            told({"directory": directory}, self._said)["directory"],
+            **({"root": (), "derivative_root": (), **what} if choice.is_active else self._dataset_choice(**what)),
             choice=choice,
             must_match=True,
-            overwrite=overwrite,
-            n_jobs=n_jobs,
-            verify=verify,
+            **told(how, self._said),
             dry_run=dry_run,
             retry_failed=retry_failed,
             emit=emit,
-            reserve=reserve,
             allow_other_study=allow_other_study,
         )
+
+    def _choice(self, retry_failed: object, **given: Any) -> Choosing:
+        """Check what is asked for, with what the study's file says of it; what failed was chosen before."""
+        return choosing(**told(given, {} if retry_failed else self._said))

@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"\$\{(?=[^}]*\})")
 
 
 def load_study(path: str | os.PathLike[str] | StudyConfig, *, subjects: SubjectChoice = None) -> S3BIDSStudy:
-    """Open the study of a file.
+    """Open the study of a file; its downloads bring what the file says, where the call says nothing else.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ def load_study(path: str | os.PathLike[str] | StudyConfig, *, subjects: SubjectC
         If nothing is under the prefix; BucketNotFoundError if there is no such bucket.
     """
     config = path if isinstance(path, StudyConfig) else load_config(shipped_studies().get(str(path), path))
-    return open_study(config, subjects=subjects)
+    study = open_study(config, subjects=subjects)
+    study._said = {**config.download_arguments, "directory": config.destination}
+    return study
 
 
 def save_study(study: S3BIDSStudy, path: str | os.PathLike[str]) -> None:
