@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
+import subprocess
+import sys
 import textwrap
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import click
-
 from s3bids import errors
-from s3bids.cli.program import COMMANDS, program
+from s3bids.cli.program import COMMANDS
 from s3bids.config import ALLOWED, StudyConfig, study_schema
 
 DOCS = Path(__file__).parent
@@ -80,16 +81,17 @@ def _next_step(kind: type) -> str:
 
 def command_line_page() -> str:
     """Give the page of the command line: the help of the program and of each command."""
-    parts = [f"# Command line\n\n{NOTE}", _help("s3bids", program)]
-    for name in COMMANDS:
-        command = program.get_command(click.Context(program), name)
-        parts.append(f"## s3bids {name}\n\n{_help(f's3bids {name}', command)}")
+    parts = [f"# Command line\n\n{NOTE}", _help()]
+    parts += [f"## s3bids {name}\n\n{_help(name)}" for name in COMMANDS]
     return "".join(parts) + COMPLETION
 
 
-def _help(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, **program.context_settings)
-    return f"```text\n{command.get_help(context)}\n```\n\n"
+def _help(*words: str) -> str:
+    """Give what the program itself prints, on a terminal of 100 columns."""
+    command = [Path(sys.executable).with_name("s3bids"), *words, "--help"]
+    environment = {"PATH": os.defpath, "COLUMNS": "100", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return f"```text\n{done.stdout.rstrip()}\n```\n\n"
 
 
 COMPLETION = """## Completion
