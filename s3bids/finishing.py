@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .catalog import Catalog
 from .downloading import files_present
 from .neuro.json import write_json
-from .transfer.engine import writer_name
+from .transfer.engine import run_name, writer_name
 from .transfer.manifest import ManifestWriter, is_safe, read_failures, read_notes
 from .trimming import Original, Trimming, hold_back
 
@@ -181,8 +181,7 @@ def _write(directory: Path, path: str, content: Mapping[str, Any], manifest: Man
 
 def _records(directory: Path) -> ManifestWriter:
     """Open a manifest of this run; its file is made with the first record."""
-    run = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime()) + f"-{os.urandom(3).hex()}"
-    return ManifestWriter(directory, writer_name(run), now=time.time)
+    return ManifestWriter(directory, writer_name(run_name(time.time())), now=time.time)
 
 
 __all__ = [

@@ -81,8 +81,7 @@ def _problem(plan: FrozenPlan, row: int, record: Record | None) -> Difference | 
         return Difference(target, "changed", f"the object has {size} bytes now, downloaded were {record.size}")
     if etag != record.etag:
         return Difference(target, "changed", "the object has another ETag now")
-    moment = wanted.modified[row]
-    if etag is None and record.modified is not None and moment == moment != record.modified:
+    if plan.is_rewritten(row, record):
         return Difference(target, "changed", "the object was written again")
     return None
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..bids.layouts import Layout
     from ..storage.base import Storage
+    from ..transfer.manifest import Record
     from ..transfer.plan import Wanted
 
 
@@ -83,6 +84,11 @@ class FrozenPlan:
     def source(self) -> str:
         """Where the study is, such as ``s3://bucket/prefix``."""
         return f"{self.location}/{self.prefix}".rstrip("/")
+
+    def is_rewritten(self, row: int, record: Record) -> bool:
+        """Say whether an object was written again since a file came, by time: for where there is no ETag to tell."""
+        planned = self.wanted.modified[row]
+        return record.etag is None and record.modified is not None and planned == planned != record.modified
 
     def rows_of(self, shard: Shard) -> list[int]:
         """Give the rows of one shard, in their order."""

@@ -14,10 +14,11 @@ from ..bids.layouts import Layout
 from ..branches import branch_of
 from ..choice import choosing
 from ..errors import ConfigError, DestinationError, ObjectNotFoundError
+from ..storage.files import remove_empty
 from ..study import S3BIDSStudy
 from ..transfer.branches import root_of
 from ..transfer.download import RUN
-from ..transfer.engine import writer_name
+from ..transfer.engine import run_name, writer_name
 from ..transfer.manifest import ManifestWriter, read_notes, read_records, require_manifest
 from ..transfer.remote import verify_remote
 
@@ -210,8 +211,7 @@ def prune(directory: str | os.PathLike[str], targets: Sequence[str]) -> list[str
     root = Path(directory)
     records = read_records(root, required=True)
     deleted = []
-    run = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime()) + f"-{os.urandom(3).hex()}"
-    with ManifestWriter(root, writer_name(run), now=time.time) as manifest:
+    with ManifestWriter(root, writer_name(run_name(time.time())), now=time.time) as manifest:
         for target in targets:
             if target not in records or not _is_ours(root, target, records[target]):
                 continue
@@ -221,19 +221,9 @@ def prune(directory: str | os.PathLike[str], targets: Sequence[str]) -> list[str
                 raise DestinationError(f"cannot delete {root / target}: {error.strerror or error}") from error
             manifest.note("pruned", {"target": target})
             deleted.append(target)
-    for folder in {parent for target in deleted for parent in (root / target).parents if parent != root}:
-        _remove_empty(folder, root)
+    folders = {folder for target in deleted for folder in (root / target).parents if root in folder.parents}
+    remove_empty(sorted(folders, reverse=True))
     return deleted
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    while folder != root and root in folder.parents:
-        try:
-            folder.rmdir()
-        except OSError:
-            # Something else is in it.
-            return
-        folder = folder.parent
 
 
 __all__ = ["Selection", "gone_upstream", "prune", "selections", "update"]

@@ -58,10 +58,7 @@ def _problem(plan: FrozenPlan, row: int, record: Record | None, manifest: Manife
         why = "it was not downloaded" if failure is None else f"it could not be downloaded ({failure.reason})"
         return Difference(target, "missing", why)
     planned = (plan.location, wanted.keys[row], wanted.sizes[row], wanted.etags[row])
-    moment = wanted.modified[row]
-    # Where there is no ETag, the time tells one version from another, where there is one.
-    is_older = record.etag is None and record.modified is not None and moment == moment != record.modified
-    if (record.location, record.key, record.size, record.etag) != planned or is_older:
+    if (record.location, record.key, record.size, record.etag) != planned or plan.is_rewritten(row, record):
         return Difference(target, "other", "the file is of another object, or of another version of it, than planned")
     return None
 

@@ -11,7 +11,7 @@ from .completion import complete_directories
 from .options import Connection, connection_options, is_local, json_option, log_option
 
 if TYPE_CHECKING:
-    from ..storage.base import Storage
+    pass
 
 
 @click.command("update", short_help="Bring a download up to date with its study.")
@@ -39,28 +39,15 @@ def command(
 
     Exit codes: 0 all is here and checked, 1 some failed or differ, 2 usage or configuration, 4 no space is left.
     """
+    from ..batch.frozen import Access
     from ..batch.update import gone_upstream, prune, selections, update
     from ..errors import DownloadError
-    from ..storage.params import location_params
-    from ..storage.registry import get_storage
     from ..transfer.plan import FETCHING
     from .outcome import exit_code, is_complete, show_trouble
     from .progress import progress
     from .render import files_text, out, out_all, out_json, say, size_text
 
-    is_signed = connection.is_signed(default=False)
-
-    def open_storage(location: str) -> Storage:
-        params = location_params(
-            location,
-            anon=not is_signed,
-            endpoint_url=connection.endpoint_url,
-            region=connection.region,
-            profile=connection.profile,
-            request_payer=bool(connection.request_payer),
-        )
-        return get_storage(params)
-
+    open_storage = connection.applied_to(Access()).open
     reports = []
     for selection in selections(directory):
         emit = progress(wanted=not no_progress)

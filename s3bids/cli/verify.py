@@ -12,7 +12,6 @@ from .options import Connection, connection_options, is_local, json_option, log_
 from .render import files_text, plain, size_text
 
 if TYPE_CHECKING:
-    from ..storage.base import Storage
     from ..transfer.verify import Verification
 
 
@@ -95,24 +94,11 @@ def _checked(directory: str, *, deep: bool) -> Verification:
 
 
 def _compared(directory: str, *, deep: bool, connection: Connection) -> Verification:
+    from ..batch.frozen import Access
     from ..branches import branch_of
-    from ..storage.params import location_params
-    from ..storage.registry import get_storage
     from ..transfer.remote import verify_remote
 
-    is_signed = connection.is_signed(default=False)
-
-    def open_storage(location: str) -> Storage:
-        params = location_params(
-            location,
-            anon=not is_signed,
-            endpoint_url=connection.endpoint_url,
-            region=connection.region,
-            profile=connection.profile,
-            request_payer=bool(connection.request_payer),
-        )
-        return get_storage(params)
-
+    open_storage = connection.applied_to(Access()).open
     return verify_remote(directory, open_storage=open_storage, branch_of=branch_of, deep=deep)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DestinationError
 from .checks import Digests
 from .destination import Destination, check_directory, remove_abandoned, scan
-from .engine import writer_name
+from .engine import run_name, writer_name
 from .failed_table import write_failed
 from .manifest import ManifestWriter, read_notes, read_records
 from .outcome import PIECE_BYTES, Settings, record_of
@@ -154,8 +153,7 @@ class _Run:
         self._storage, self._directory, self._options, self._records = storage, directory, options, records
         self._is_whole = is_whole
         self._is_noted = False
-        stamp = time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(options.now()))
-        self._name = f"{stamp}-{os.urandom(3).hex()}"
+        self._name = run_name(options.now())
 
     def results(self, parts: Iterator[Wanted]) -> Iterator[Result]:
         """Carry the parts out, and yield what becomes of each transfer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -85,6 +87,11 @@ def run_batches(
         finally:
             pool.stop()
             _record(manifest, pool.unheard())
+
+
+def run_name(now: float) -> str:
+    """Give a name for a run that begins now, in seconds since 1970; the files of its manifest begin with it."""
+    return time.strftime("manifest-%Y%m%dT%H%M%S", time.gmtime(now)) + f"-{os.urandom(3).hex()}"
 
 
 def writer_name(run: str) -> str:
